@@ -1,0 +1,263 @@
+"""The materializer port: where the results of functions live.
+
+An adapter holds *materializations*: whole results, each with the record that says what it is. It implements four
+methods, `put`, `entries`, `open` and `drop`, and inherits everything that users call. Frames reach an adapter in
+normal form, a Polars DataFrame, and leave it as a Polars LazyFrame with exactly the same columns and types.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+from featurestore.declare import dispatch
+from featurestore.errors import ConfigurationError
+from featurestore.instants import to_instant
+from featurestore.repository import parameters
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["ROW", "Materialization", "Materializer"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ROW = "__row__"
+"""Name of the column that keeps the order of a result's rows where the adapter stores them in another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Materialization:
+    """One stored result of a feature: what it is of, and what made it.
+
+    Its identity is the feature's qualified name, the parameters and the fingerprint of the code.
+    """
+
+    feature_name: str
+    """Qualified name of the feature."""
+    params: Mapping[str, object]
+    """Every parameter that the result depends on, defaults included; instants in UTC, naive where they came naive."""
+    fingerprint: str = field(default="", repr=False)
+    """Digest of the code that made the result."""
+    inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Features that were called while it was made, each with the digest of its code then."""
+    created: datetime = field(default=datetime.min, repr=False)
+    """When it was stored, aware, in UTC."""
+    rows: int = field(default=0, repr=False)
+    """Number of rows."""
+    key: tuple[str, ...] = field(default=(), repr=False)
+    """Columns of the declared entity: what an adapter sorts or indexes by. Empty where none was declared."""
+    shape: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What is needed to hand the result back in the form in which the function returned it. JSON data."""
+    schema: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Column names with the names of their types, for people."""
+
+    @property
+    def identity(self) -> str:
+        """32 hex digits for feature, parameters and fingerprint; safe in names of files and tables."""
+        return parameters.digest(
+            {"feature": self.feature_name, "params": parameters.digest(self.params), "code": self.fingerprint}
+        )
+
+    def to_json(self) -> str:
+        """Return the record as text from which `from_json` makes an equal one."""
+        data = {
+            "feature_name": self.feature_name,
+            "params": parameters.encode(self.params),
+            "fingerprint": self.fingerprint,
+            "inputs": dict(self.inputs),
+            "created": self.created.isoformat(),
+            "rows": self.rows,
+            "key": list(self.key),
+            "shape": dict(self.shape),
+            "schema": dict(self.schema),
+        }
+        return json.dumps(data)
+
+    @classmethod
+    def from_json(cls, text: str) -> Materialization:
+        """Return the record that `to_json` wrote."""
+        data = json.loads(text)
+        data["params"] = parameters.decode(data["params"])
+        data["created"] = to_instant(data["created"])
+        data["key"] = tuple(data["key"])
+        return cls(**data)
+
+    def stored(self, *, created: datetime, rows: int) -> Materialization:
+        """Return the same record with when it was stored and how many rows it has."""
+        return replace(self, created=created, rows=rows)
+
+
+class Materializer(ABC):
+    """Keeps results of features, and is the decorator that answers calls from them.
+
+    Args:
+        on_miss: what a call does when no fresh result is stored: ``"compute"`` runs the function,
+            ``"materialize"`` runs it and stores the result.
+        on_stale: what a call does when a result by other code is stored: ``"recompute"`` treats it as missing,
+            ``"error"`` raises `StaleMaterializationError`. A stale result is never served.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_miss: Literal["compute", "materialize"] = "compute",
+        on_stale: Literal["recompute", "error"] = "recompute",
+    ) -> None:
+        _require_choice("on_miss", on_miss, ("compute", "materialize"))
+        _require_choice("on_stale", on_stale, ("recompute", "error"))
+        self.on_miss = on_miss
+        self.on_stale = on_stale
+
+    # ---- the port: what an adapter implements ------------------------------------------------------------------
+
+    @abstractmethod
+    def put(self, record: Materialization, frame: pl.DataFrame) -> None:
+        """Store ``frame`` as the result that ``record`` describes, replacing one of the same identity.
+
+        Atomic: whatever happens meanwhile, readers see the old result or the new one, whole; a retry after any
+        failure succeeds; of two writers at once one whole result stays. Columns, types, nulls and, together with
+        the column ``__row__`` where there is one, the order of rows survive exactly.
+
+        Raises:
+            UnsupportedValueError: a column whose type or content cannot be kept; names it. Nothing is stored then.
+        """
+
+    @abstractmethod
+    def entries(self, feature_name: str | None = None) -> tuple[Materialization, ...]:
+        """Return the records of one feature (``None``: of all), in any order; an unknown feature has none."""
+
+    @abstractmethod
+    def open(self, record: Materialization) -> pl.LazyFrame:
+        """Return the stored result, unread: filters and projections on it reach the back end.
+
+        Rows come in any order. A replacement of the same identity between opening and reading is read whole.
+
+        Raises:
+            NotMaterializedError: nothing of this identity is stored.
+        """
+
+    @abstractmethod
+    def drop(self, record: Materialization) -> None:
+        """Remove the result of this identity and its record; none is a no-op. Atomic like `put`."""
+
+    # ---- what users call ---------------------------------------------------------------------------------------
+
+    def decorator(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Wrap ``function`` so that calls are answered from here where a fresh result with the same parameters is.
+
+        Made for ``fs.add_decorator(materializer.decorator)``; works on a single feature as ``@`` too.
+        """
+
+        def answered(*args: P.args, **kwargs: P.kwargs) -> R:
+            return dispatch.current().answer(self, function, args, kwargs)  # type: ignore[no-any-return]
+
+        return update_wrapper(answered, function)
+
+    def materialize(self, feature: Any, *, force: bool = True, **params: Any) -> Materialization:
+        """Compute ``feature`` with ``params`` and store the result, past its own cache.
+
+        Args:
+            feature: a registered function or its name.
+            force: ``False`` leaves a fresh result as it is.
+            **params: the feature's parameters; missing ones take their defaults.
+
+        Returns:
+            The record of what was stored.
+
+        Raises:
+            ParameterError: a missing, unknown or unidentifiable parameter.
+            UnsupportedValueError: a result that this back end cannot hold.
+        """
+        return dispatch.current().materialize(self, feature, params, force=force)  # type: ignore[no-any-return]
+
+    def materialize_range(self, feature: Any, *, progress: bool = True, **params: Any) -> tuple[Materialization, ...]:
+        """Backfill: materialize each point of the grids among ``params`` (`every`, lists) that has no fresh result.
+
+        Every point is stored on its own, so an interrupted backfill goes on where it stopped when called again.
+
+        Returns:
+            The records of all points, those that were there already included, in the grid's order.
+        """
+        return dispatch.current().materialize_range(self, feature, params, progress=progress)  # type: ignore[no-any-return]
+
+    def list_materializations(self, feature: Any = None) -> tuple[Materialization, ...]:
+        """Return what is stored of ``feature`` (``None``: of all), ordered by name, parameters and age."""
+        name = None if feature is None else dispatch.current().resolve(feature).qualified_name
+        return tuple(sorted(self.entries(name), key=_listing_order))
+
+    def scan(self, feature: Any, **params: Any) -> pl.LazyFrame:
+        """Return the stored result of ``feature`` with ``params`` as a LazyFrame, whatever the function returns.
+
+        Raises:
+            NotMaterializedError: no fresh result is stored; says what is.
+        """
+        return dispatch.current().scan(self, feature, params)  # type: ignore[no-any-return]
+
+    def delete(self, feature: Any, *, dry_run: bool = False, **params: Any) -> tuple[Materialization, ...]:
+        """Remove the results of ``feature`` whose parameters include ``params`` (none given: all of them).
+
+        Args:
+            dry_run: only tell what would be removed.
+
+        Returns:
+            The records of what was, or would be, removed.
+        """
+        doomed = tuple(entry for entry in self.list_materializations(feature) if _includes(entry, params))
+        return self._remove(doomed, dry_run=dry_run)
+
+    def prune(
+        self,
+        feature: Any = None,
+        *,
+        keep_last: int | None = None,
+        older_than: str | timedelta | datetime | None = None,
+        dry_run: bool = False,
+    ) -> tuple[Materialization, ...]:
+        """Remove old results of ``feature`` (``None``: of every feature).
+
+        Args:
+            keep_last: how many to keep of each feature, the newest by its parameters; stale ones go first.
+            older_than: remove only what was stored longer ago than this duration, or before this instant.
+            dry_run: only tell what would be removed.
+
+        Returns:
+            The records of what was, or would be, removed. With both limits only what both of them give up.
+
+        Raises:
+            ConfigurationError: neither limit given, or a negative number.
+        """
+        from featurestore.materializer.pruning import expendable
+
+        store = dispatch.current()
+        doomed = expendable(
+            self.list_materializations(feature), keep_last=keep_last, older_than=older_than, is_fresh=store.is_fresh
+        )
+        return self._remove(doomed, dry_run=dry_run)
+
+    def _remove(self, doomed: tuple[Materialization, ...], *, dry_run: bool) -> tuple[Materialization, ...]:
+        if not dry_run:
+            for entry in doomed:
+                self.drop(entry)
+        return doomed
+
+
+def _listing_order(entry: Materialization) -> tuple[str, str, datetime]:
+    return (entry.feature_name, json.dumps(parameters.encode(entry.params)), entry.created)
+
+
+def _includes(entry: Materialization, params: Mapping[str, object]) -> bool:
+    return all(name in entry.params and parameters.same(entry.params[name], params[name]) for name in params)
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"no such {name}", found=repr(value), expected=" or ".join(map(repr, choices)))
+
+

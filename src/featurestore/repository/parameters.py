@@ -1,0 +1,217 @@
+"""Parameters of a feature in canonical form: what they are called by, hashed by and ordered by.
+
+Instants are UTC microseconds whatever zone they came in; whether one was naive is remembered, so that it can be handed
+back as it was, and is no part of the identity. Other values keep their type: ``1``, ``1.0`` and ``True`` differ.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import PurePath
+from typing import cast
+
+from featurestore.errors import ParameterError
+from featurestore.instants import to_instant, to_micros
+
+__all__ = ["EnumMember", "decode", "digest", "encode", "order_key", "same"]
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnumMember:
+    """A member of an enum as it was stored: by name, so that reading it back needs no import of the class."""
+
+    enum: str
+    name: str
+
+
+def encode(params: Mapping[str, object]) -> dict[str, Json]:
+    """Return ``params`` as JSON-able data from which `decode` makes equal values.
+
+    Raises:
+        ParameterError: a value that has no canonical form, such as a connection.
+
+    Example:
+        >>> encode({"when": datetime(2024, 5, 1), "app": "shop"})
+        {'app': 'shop', 'when': {'$instant': '2024-05-01T00:00:00.000000+00:00', 'naive': True}}
+    """
+    return {name: _encode(params[name], name) for name in sorted(params)}
+
+
+def decode(data: Mapping[str, Json]) -> dict[str, object]:
+    """Return the parameters that `encode` made ``data`` of.
+
+    Example:
+        >>> decode(encode({"when": datetime(2024, 5, 1), "ids": (1, 2)}))
+        {'ids': (1, 2), 'when': datetime.datetime(2024, 5, 1, 0, 0)}
+    """
+    return {name: _decode(value) for name, value in data.items()}
+
+
+def digest(params: Mapping[str, object]) -> str:
+    """Return 32 hex digits that are equal exactly when the parameters are the same.
+
+    Example:
+        >>> from datetime import UTC
+        >>> digest({"t": datetime(2024, 5, 1)}) == digest({"t": datetime(2024, 5, 1, tzinfo=UTC)})
+        True
+    """
+    text = json.dumps(_without_naivety(encode(params)), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def same(left: object, right: object) -> bool:
+    """Tell whether two values are one parameter value: equal in canonical form.
+
+    Example:
+        >>> same(1, True), same((1, 2), (1, 2))
+        (False, True)
+    """
+    return digest({"value": left}) == digest({"value": right})
+
+
+def order_key(value: object) -> object:
+    """Return what ``value`` is ordered by: microseconds for instants and dates, else the value.
+
+    Example:
+        >>> order_key(date(1970, 1, 2))
+        86400000000
+    """
+    return to_micros(value) if isinstance(value, date) else value
+
+
+def _encode(value: object, name: str) -> Json:
+    value = _unboxed(value, name)
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if type(value) is int:
+        return value
+    if type(value) is float:
+        return {"$float": value.hex()}
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        return _encode_collection(value, name)
+    return _encode_scalar(value, name)
+
+
+def _unboxed(value: object, name: str) -> object:
+    """Turn numpy scalars and pandas timestamps into what Python calls them; enums stay (their names matter)."""
+    if isinstance(value, enum.Enum):
+        return value
+    if isinstance(value, datetime) and getattr(value, "nanosecond", 0):
+        raise ParameterError(
+            f"parameter {name!r} is finer than a microsecond",
+            found=repr(value),
+            expected="an instant in whole microseconds",
+            fix="round it, for example with .floor('us')",
+        )
+    if hasattr(value, "to_pydatetime"):
+        return cast("Callable[[], object]", value.to_pydatetime)()
+    if hasattr(value, "item") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
+        return _unboxed_numpy(value)
+    return value
+
+
+def _unboxed_numpy(value: object) -> object:
+    dtype = str(value.dtype)  # type: ignore[attr-defined]  # numpy scalars, known by their protocol: numpy may be absent
+    if dtype.startswith("datetime64"):
+        return value.astype("datetime64[us]").item()  # type: ignore[attr-defined]
+    return value.item()  # type: ignore[attr-defined]
+
+
+def _encode_scalar(value: object, name: str) -> Json:
+    match value:
+        case enum.Enum():
+            return {"$enum": f"{type(value).__module__}.{type(value).__qualname__}", "name": value.name}
+        case EnumMember():
+            return {"$enum": value.enum, "name": value.name}
+        case datetime():
+            text = to_instant(value).isoformat(timespec="microseconds")
+            return {"$instant": text, "naive": True} if value.tzinfo is None else {"$instant": text}
+        case date():
+            return {"$date": value.isoformat()}
+        case time():
+            return {"$time": value.isoformat()}
+        case timedelta():
+            return {"$duration": value // timedelta(microseconds=1)}
+        case Decimal():
+            return {"$decimal": str(value)}
+        case uuid.UUID():
+            return {"$uuid": str(value)}
+        case bytes():
+            return {"$bytes": base64.b64encode(value).decode()}
+        case PurePath():
+            return {"$path": str(value)}
+    raise ParameterError(
+        f"parameter {name!r} cannot identify a result",
+        found=f"{value!r} of type {type(value).__module__}.{type(value).__qualname__}",
+        expected="plain data: numbers, text, instants, dates, durations, enums, or collections of them",
+        fix="pass the plain value, or read the object inside the feature instead of taking it as a parameter",
+    )
+
+
+def _encode_collection(value: object, name: str) -> Json:
+    match value:
+        case list():
+            return [_encode(item, name) for item in value]
+        case tuple():
+            return {"$tuple": [_encode(item, name) for item in value]}
+        case set() | frozenset():
+            tag = "$set" if isinstance(value, set) else "$frozenset"
+            return {tag: sorted((_encode(item, name) for item in value), key=json.dumps)}
+        case dict():
+            return {"$dict": [[_encode(k, name), _encode(v, name)] for k, v in value.items()]}
+    raise AssertionError(type(value))
+
+
+def _decode(data: Json) -> object:
+    if isinstance(data, list):
+        return [_decode(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    tag = next(iter(data))
+    content = data[tag]
+    if tag == "$instant":
+        instant = datetime.fromisoformat(str(content))
+        return instant.replace(tzinfo=None) if data.get("naive") else instant
+    if tag == "$dict":
+        return {_decode(k): _decode(v) for k, v in cast("list[list[Json]]", content)}
+    if tag == "$enum":
+        return EnumMember(str(content), str(data["name"]))
+    return _DECODERS[tag](content)
+
+
+def _items(content: object) -> list[object]:
+    return [_decode(item) for item in cast("list[Json]", content)]
+
+
+_DECODERS: dict[str, Callable[..., object]] = {
+    "$float": float.fromhex,
+    "$date": date.fromisoformat,
+    "$time": time.fromisoformat,
+    "$duration": lambda micros: timedelta(microseconds=micros),
+    "$decimal": Decimal,
+    "$uuid": uuid.UUID,
+    "$bytes": base64.b64decode,
+    "$path": PurePath,
+    "$tuple": lambda content: tuple(_items(content)),
+    "$set": lambda content: set(_items(content)),
+    "$frozenset": lambda content: frozenset(_items(content)),
+}
+
+
+def _without_naivety(data: Json) -> Json:
+    if isinstance(data, list):
+        return [_without_naivety(item) for item in data]
+    if isinstance(data, dict):
+        return {key: _without_naivety(value) for key, value in data.items() if not ("$instant" in data and key == "naive")}
+    return data
+
