@@ -71,7 +71,12 @@ def _parse_duration(text: str) -> timedelta:
             expected="a timedelta, or text such as '7d', '12h' or '1d12h'",
             fix=f"units are {', '.join(_UNITS)}; a month has no fixed length, so write it in days",
         )
-    return sum((int(count) * _UNITS[unit] for count, unit in _PART.findall(text)), timedelta(0))
+    try:
+        return sum((int(count) * _UNITS[unit] for count, unit in _PART.findall(text)), timedelta(0))
+    except (OverflowError, ValueError) as error:  # ValueError: more digits than Python reads
+        raise ConfigurationError(
+            "a duration is too long", found=repr(text)[:60], expected="at most 999999999d"
+        ) from error
 
 
 def to_instant(value: datetime | date | str) -> datetime:
@@ -89,10 +94,17 @@ def to_instant(value: datetime | date | str) -> datetime:
     if isinstance(value, str):
         value = _parse_instant(value)
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else _in_utc(value)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     raise ConfigurationError("not an instant", found=repr(value), expected="a datetime, a date or ISO 8601 text")
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ConfigurationError("not an instant", found=repr(value), expected="the years 1 to 9999 in UTC") from error
 
 
 def _parse_instant(text: str) -> datetime:
@@ -127,11 +139,14 @@ def from_micros(micros: int) -> datetime:
 def floor(value: datetime | date | str, step: str | timedelta) -> datetime:
     """Return the latest multiple of ``step`` since 1970-01-01 UTC that is not after ``value``.
 
+    Raises:
+        ConfigurationError: a step that is not positive.
+
     Example:
         >>> floor(datetime(2024, 5, 1, 13, 45), "1d")
         datetime.datetime(2024, 5, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
-    width = to_duration(step)
+    width = _positive(step)
     return EPOCH + (to_instant(value) - EPOCH) // width * width
 
 
@@ -167,14 +182,19 @@ def every(step: str | timedelta, start: datetime | date | str, end: datetime | d
         >>> [f"{day:%d %b}" for day in every("1d", "2024-02-28", "2024-03-01")]
         ['28 Feb', '29 Feb', '01 Mar']
     """
-    width = to_duration(step)
-    if width <= timedelta(0):
-        raise ConfigurationError("a grid needs a positive step", found=repr(step), expected="such as '1d'")
+    width = _positive(step)
     if to_instant(end) < to_instant(start):
         raise ConfigurationError(
             "a grid ends before it starts", found=f"end {end}", expected=f"an end at or after {start}"
         )
     return Grid(width, _as_datetime(start), _as_datetime(end))
+
+
+def _positive(step: str | timedelta) -> timedelta:
+    width = to_duration(step)
+    if width <= timedelta(0):
+        raise ConfigurationError("a grid needs a positive step", found=repr(step), expected="such as '1d'")
+    return width
 
 
 def _as_datetime(value: datetime | date | str) -> datetime:

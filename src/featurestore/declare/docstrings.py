@@ -111,7 +111,7 @@ class Documentation:
         """Return the text of the section ``name``, in whatever case it was written; ``""`` if there is none.
 
         Example:
-            >>> parse("Trips.\\n\\nMaintainer: Ana <ana@x.org>").section("maintainer")
+            >>> parse("Maintainer: Ana <ana@x.org>").section("maintainer")
             'Ana <ana@x.org>'
         """
         wanted = name.casefold()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import cast
+from typing import Any, cast
 
 from featurestore.errors import ParameterError
 from featurestore.instants import to_instant, to_micros
@@ -65,7 +65,7 @@ def digest(params: Mapping[str, object]) -> str:
         >>> digest({"t": datetime(2024, 5, 1)}) == digest({"t": datetime(2024, 5, 1, tzinfo=UTC)})
         True
     """
-    text = json.dumps(_without_naivety(encode(params)), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_identity(encode(params)), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -82,16 +82,22 @@ def same(left: object, right: object) -> bool:
 def order_key(value: object) -> object:
     """Return what ``value`` is ordered by: microseconds for instants and dates, else the value.
 
+    Raises:
+        ParameterError: an instant or a duration that is no whole number of microseconds.
+
     Example:
         >>> order_key(date(1970, 1, 2))
         86400000000
     """
-    return to_micros(value) if isinstance(value, date) else value
+    plain = _unboxed(value, "value")
+    return to_micros(plain) if isinstance(plain, date) else plain
 
 
 def _encode(value: object, name: str) -> Json:
     value = _unboxed(value, name)
-    if value is None or isinstance(value, (bool, str)):
+    if isinstance(value, str) and not isinstance(value, enum.Enum):
+        return str(value)  # a subclass of text is that text; an enum of texts is an enum
+    if value is None or isinstance(value, bool):
         return value
     if type(value) is int:
         return value
@@ -103,34 +109,48 @@ def _encode(value: object, name: str) -> Json:
 
 
 def _unboxed(value: object, name: str) -> object:
-    """Turn numpy scalars and pandas timestamps into what Python calls them; enums stay (their names matter)."""
+    """Turn numpy scalars and pandas times into what Python calls them; enums stay (their names matter)."""
     if isinstance(value, enum.Enum):
         return value
-    if isinstance(value, datetime) and getattr(value, "nanosecond", 0):
-        raise ParameterError(
-            f"parameter {name!r} is finer than a microsecond",
-            found=repr(value),
-            expected="an instant in whole microseconds",
-            fix="round it, for example with .floor('us')",
-        )
+    if hasattr(value, "item") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
+        return _unboxed_numpy(value, name)
+    if isinstance(value, datetime) and getattr(value, "nanosecond", False):  # not-a-time has a nanosecond of NaN
+        raise _inexact(value, name)
+    if isinstance(value, timedelta) and getattr(value, "nanoseconds", False):
+        raise _inexact(value, name)
     if hasattr(value, "to_pydatetime"):
         return cast("Callable[[], object]", value.to_pydatetime)()
-    if hasattr(value, "item") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
-        return _unboxed_numpy(value)
     return value
 
 
-def _unboxed_numpy(value: object) -> object:
-    dtype = str(value.dtype)  # type: ignore[attr-defined]  # numpy scalars, known by their protocol: numpy may be absent
-    if dtype.startswith("datetime64"):
-        return value.astype("datetime64[us]").item()  # type: ignore[attr-defined]
-    return value.item()  # type: ignore[attr-defined]
+def _unboxed_numpy(scalar: Any, name: str) -> object:
+    kind, dtype = scalar.dtype.kind, str(scalar.dtype)
+    if kind not in "mM":
+        return scalar.item()
+    if kind == "m" and dtype in ("timedelta64", "timedelta64[M]", "timedelta64[Y]"):
+        raise _inexact(scalar, name)  # no unit, or one of no fixed length
+    micros = scalar.astype(f"{kind}8[us]")
+    plain = micros.item()
+    # Not-a-time equals nothing, itself included; beyond the years of Python the item is a bare number.
+    if micros != scalar or not isinstance(plain, (datetime, timedelta)):
+        raise _inexact(scalar, name)
+    return plain
+
+
+def _inexact(value: object, name: str) -> ParameterError:
+    return ParameterError(
+        f"parameter {name!r} is no whole number of microseconds",
+        found=repr(value),
+        expected="an instant or a duration in whole microseconds, within the years 1 to 9999",
+        fix="round it, for example with .floor('us')",
+    )
 
 
 def _encode_scalar(value: object, name: str) -> Json:
     match value:
         case enum.Enum():
-            return {"$enum": f"{type(value).__module__}.{type(value).__qualname__}", "name": value.name}
+            name_of = str(value.name or value.value)  # the empty flag has no name
+            return {"$enum": f"{type(value).__module__}.{type(value).__qualname__}", "name": name_of}
         case EnumMember():
             return {"$enum": value.enum, "name": value.name}
         case datetime():
@@ -208,10 +228,14 @@ _DECODERS: dict[str, Callable[..., object]] = {
 }
 
 
-def _without_naivety(data: Json) -> Json:
+def _identity(data: Json) -> Json:
+    """Drop what is remembered and identifies nothing: whether an instant was naive, and the order of dicts and sets."""
     if isinstance(data, list):
-        return [_without_naivety(item) for item in data]
-    if isinstance(data, dict):
-        return {key: _without_naivety(value) for key, value in data.items() if not ("$instant" in data and key == "naive")}
-    return data
-
+        return [_identity(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    plain = {key: _identity(value) for key, value in data.items() if not ("$instant" in data and key == "naive")}
+    for tag in ("$dict", "$set", "$frozenset"):
+        if tag in plain:
+            return {tag: sorted(cast("list[Json]", plain[tag]), key=json.dumps)}
+    return plain
