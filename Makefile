@@ -1,0 +1,94 @@
+# Every target explains itself: `make help`. A bare machine needs Python >= 3.11 and make, nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV    ?= .venv
+PY      := $(VENV)/bin/python
+UV      := $(VENV)/bin/uv
+STAMP   := $(VENV)/.installed
+WORKERS ?= 2
+ARGS    ?=
+
+# A pyenv shim exists for every Python and works for some, so each candidate is asked, not looked up.
+define FIND_PYTHON
+for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		python="$$candidate"; break; \
+	fi; \
+done; \
+if [ -z "$${python:-}" ]; then \
+	echo "No Python >= 3.11 with venv found (asked: $(PYTHON) python3.13 python3.12 python3.11 python3 python)." >&2; \
+	echo "Install one, or name it: make setup PYTHON=/path/to/python3" >&2; \
+	exit 1; \
+fi
+endef
+
+.PHONY: help setup demo test test-long check format bench lock clean
+
+help: ## Show the targets (this text)
+	@echo "featurestore: a feature is a function"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  ARGS=... is handed to pytest (make test ARGS='-k materializer'), WORKERS=$(WORKERS) is the number of test processes,"
+	@echo "  PYTHON=... names the interpreter that $(VENV) is made from, FEATURESTORE_SHARED=... the folder of shared data."
+
+setup: $(STAMP) ## Put the package and all that its tests need into .venv
+
+# The stamp makes a second run instant; an edit of either file installs again, into the same .venv.
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(PY) ]; then \
+		$(FIND_PYTHON); \
+		echo "==> making $(VENV) with $$("$$python" --version) ($$python)"; \
+		"$$python" -m venv $(VENV); \
+	fi
+	@if [ ! -x $(UV) ]; then \
+		echo "==> putting uv into $(VENV)"; \
+		$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv; \
+	fi
+	@echo "==> installing featurestore and its test group"
+	@$(UV) pip install --python $(PY) --constraints constraints.txt --build-constraints constraints.txt \
+		--editable . --group test
+	@touch $@
+
+demo: setup ## Run the demonstration: a generated event log, a month of materializations, Last()
+	@$(PY) -m featurestore.demo
+
+test: setup ## Run the tests and the examples in docstrings (ARGS=... for pytest)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-long: setup ## Run everything: also tests marked long, and ten times the examples a property
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m '' --hypothesis-profile=long --timeout 3600 $(ARGS)
+
+check: setup ## Lint, format check, strict types, layers
+	@echo "==> ruff check" && $(PY) -m ruff check .
+	@echo "==> ruff format --check" && $(PY) -m ruff format --check .
+	@echo "==> mypy --strict" && $(PY) -m mypy
+	@echo "==> layers" && $(PY) -m pytest -q tests/house/test_layers.py
+
+format: setup ## Format the code and mend what ruff can mend
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+bench: setup ## Run the benchmarks
+	@shopt -s nullglob; for file in benchmarks/bench_*.py; do echo "==> $$file"; $(PY) "$$file"; done
+
+# Universal: one file for every supported Python. No index address, no find-links, no comment of origin gets in.
+lock: $(STAMP) ## Pin again all that the tests need, in constraints.txt
+	@echo "==> resolving"
+	@sed -n '/^#/p' constraints.txt > $(VENV)/constraints.new
+	@echo "--editable ." | $(UV) pip compile --quiet --python $(PY) --universal --python-version 3.11 --fork-strategy fewest --upgrade \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-package featurestore \
+		--group test - | LC_ALL=C sort >> $(VENV)/constraints.new
+	@if grep -nE '://|@ |--' $(VENV)/constraints.new | grep -v '^[0-9]*:#'; then \
+		echo "constraints.txt must name versions only; the lines above name places" >&2; exit 1; \
+	fi
+	@mv $(VENV)/constraints.new constraints.txt
+	@echo "==> $$(grep -c == constraints.txt) packages pinned in constraints.txt"
+
+clean: ## Remove .venv, caches and build results
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

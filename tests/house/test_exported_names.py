@@ -1,0 +1,59 @@
+"""The public names of the package: all there, in order, and explained."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import featurestore
+
+TREE = ast.parse(Path(featurestore.__file__).read_text(encoding="utf-8"))
+
+
+def test_the_public_names_are_sorted() -> None:
+    assert list(featurestore.__all__) == sorted(featurestore.__all__)
+
+
+def test_no_public_name_is_listed_twice() -> None:
+    assert len(set(featurestore.__all__)) == len(featurestore.__all__)
+
+
+def test_every_name_that_the_package_binds_is_listed() -> None:
+    missing = {name for name in _bound(TREE.body) if not name.startswith("_")} - set(featurestore.__all__)
+    assert not missing, f"bound in __init__.py and not in __all__: {', '.join(sorted(missing))}"
+
+
+def test_dir_shows_every_public_name() -> None:
+    assert set(featurestore.__all__) <= set(dir(featurestore))
+
+
+@pytest.mark.parametrize("name", featurestore.__all__)
+def test_a_public_name_is_there_and_documented(name: str) -> None:
+    value = getattr(featurestore, name)
+    documented = inspect.getdoc(value)
+    assert documented, f"featurestore.{name} has no docstring"
+    inherited = not isinstance(value, type) and documented == inspect.getdoc(object)
+    assert not inherited, f"featurestore.{name} has no docstring of its own"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        getattr(featurestore, "no_such_name")  # noqa: B009  # A checker refuses the plain spelling.
+
+
+def _bound(statements: list[ast.stmt]) -> Iterator[str]:
+    """The names that `__init__.py` gives to the outside: lazily too, as types are imported for checkers."""
+    for statement in statements:
+        match statement:
+            case ast.ImportFrom(module=module, names=names) if module and module.startswith("featurestore"):
+                yield from (alias.asname or alias.name for alias in names)
+            case ast.If(body=body):
+                yield from _bound(body)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
