@@ -1,0 +1,3 @@
+"""A feature is a function."""
+
+__all__: list[str] = []
