@@ -1,0 +1,103 @@
+"""The default engine: Polars reads and gathers, NumPy finds the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from featurestore.engines import _times
+from featurestore.engines._asof import NEVER, SortedLabels, newest_rows, sort_labels
+from featurestore.engines._codes import Coder, Ints, coder
+from featurestore.engines._mending import Mender
+from featurestore.engines._results import Stamps, assembled, view_columns
+from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, OpenPlan, OpenRead, open_plan
+from featurestore.planning.training import TrainingPlan, ViewJoin
+
+__all__ = ["PolarsEngine"]
+
+
+@dataclass(frozen=True, slots=True)
+class PolarsEngine:
+    """Joins in memory, view by view; in parts, by hash of the key, where the plan says so.
+
+    It suits everything of which one source at a time fits in memory, or one part of it. It does not spill.
+    """
+
+    name: str = "polars"
+
+    def join(self, plan: TrainingPlan) -> pl.DataFrame:
+        """Return the labels of ``plan`` with its outputs appended. See `featurestore.engines.base.Engine.join`."""
+        opened = open_plan(plan)
+        labels = _Labels(plan)
+        parts = [part for opened_read in opened.reads.values() for part in _join_read(opened, opened_read, labels)]
+        return assembled(plan, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The labels as one set of views needs them: keys numbered and sorted."""
+
+    labels: SortedLabels
+    coder: Coder | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """The labels, sorted once for each distinct set of keys."""
+
+    plan: TrainingPlan
+    sides: dict[tuple[object, ...], _Side] = field(default_factory=dict)
+
+    def side(self, opened: OpenPlan, view: ViewJoin) -> _Side:
+        """Return the labels as ``view`` needs them."""
+        timeless = view.scan.timestamp is None
+        identity = (view.label_columns, opened.key_types[view], timeless)
+        if identity not in self.sides:
+            at = np.zeros(self.plan.labels.height, np.int64) if timeless else label_times(self.plan)
+            self.sides[identity] = _side(self.plan.labels.select(opened.label_keys(view)).get_columns(), at)
+        return self.sides[identity]
+
+
+def label_times(plan: TrainingPlan) -> Ints:
+    """Return the label times in UTC microseconds, `NEVER` where there is none."""
+    dtype = plan.labels.schema[plan.timestamp]
+    return _integers(plan.labels.select(_times.rounded_down(plan.timestamp, dtype)).to_series(), missing=NEVER)
+
+
+def _integers(column: pl.Series, *, missing: int) -> Ints:
+    return (column.fill_null(missing) if column.null_count() else column).to_numpy()
+
+
+def _side(keys: Sequence[pl.Series], at: Ints) -> _Side:
+    if not keys:
+        return _Side(sort_labels(np.zeros(len(at), np.int64), at, 1), None)
+    numbers = coder(keys)
+    return _Side(sort_labels(numbers(keys), at, numbers.size), numbers)
+
+
+def _join_read(opened: OpenPlan, source: OpenRead, labels: _Labels) -> Iterator[pl.DataFrame]:
+    views = [view for view in opened.plan.views if opened.read_of(view) is source]
+    rows = source.rows().collect()
+    for view in views:
+        yield _join_view(opened, view, rows, labels.side(opened, view))
+
+
+def _join_view(opened: OpenPlan, view: ViewJoin, rows: pl.DataFrame, side: _Side) -> pl.DataFrame:
+    source = opened.read_of(view)
+    keys = tuple(opened.source_keys(view))
+    code = np.zeros(rows.height, np.int64) if side.coder is None else side.coder(rows.select(keys).get_columns())
+    times = {name: _times_of(rows, expression) for name, expression in source.normal_times().items() if name != CREATED}
+    at = times.get(EVENT, np.zeros(rows.height, np.int64))
+    mend = Mender(source, keys, view.fields, rows, side.labels.latest)
+    found = newest_rows(side.labels, code, at, times.get(AVAILABLE), mend)
+    positions = np.full(opened.plan.labels.height, -1, np.int64)
+    positions[side.labels.position] = found
+    stamps = None if view.scan.timestamp is None else Stamps(at, label_times(opened.plan))
+    return view_columns(view, rows, positions, stamps)
+
+
+def _times_of(rows: pl.DataFrame, expression: pl.Expr) -> Ints:
+    return _integers(rows.select(expression).to_series(), missing=NEVER)

@@ -1,0 +1,73 @@
+"""A cheap look at labels and sources: what the planner needs to know before it plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+import polars as pl
+
+from featurestore.engines import _times
+from featurestore.errors import MissingColumnError
+from featurestore.planning.scans import Scan
+from featurestore.planning.training import Survey, ViewJoin
+
+__all__ = ["survey"]
+
+_TEXT_WIDTH = 32
+_OTHER_WIDTH = 16
+_WIDTHS = {pl.Boolean: 1, pl.Int8: 1, pl.UInt8: 1, pl.Int16: 2, pl.UInt16: 2}
+_FOUR_BYTES = (pl.Int32, pl.UInt32, pl.Float32, pl.Date, pl.Categorical, pl.Enum)
+_EIGHT_BYTES = (pl.Int64, pl.UInt64, pl.Float64, pl.Datetime, pl.Duration, pl.Time)
+
+
+def survey(labels: pl.DataFrame, timestamp: str, views: Iterable[ViewJoin]) -> Survey:
+    """Return the number of ``labels``, the ranges of their times and integer keys, and the sizes of files.
+
+    Raises:
+        MissingColumnError: the labels lack their timestamp.
+        FrameError: the label timestamp is no time.
+    """
+    if timestamp not in labels.columns:
+        raise MissingColumnError.among(timestamp, labels.columns, where="the labels")
+    _times.check_time(timestamp, labels.schema[timestamp], where="the labels")
+    joins = tuple(views)
+    at = labels.select(_times.rounded_down(timestamp, labels.schema[timestamp])).to_series()
+    scans = {scan.source: scan for scan in (view.scan for view in joins)}
+    return Survey(
+        labels=labels.height,
+        earliest=at.min(),  # type: ignore[arg-type]  # Of integers: an integer or None.
+        latest=at.max(),  # type: ignore[arg-type]
+        ranges=dict(_ranges(labels, chain.from_iterable(view.label_columns for view in joins))),
+        rows={name: _rows(scan) for name, scan in scans.items() if scan.files},
+        widths={name: _widths(scan) for name, scan in scans.items()},
+    )
+
+
+def _ranges(labels: pl.DataFrame, columns: Iterable[str]) -> Iterator[tuple[str, tuple[int, int]]]:
+    for column in dict.fromkeys(columns):
+        if column in labels.columns and labels.schema[column].is_integer():
+            low, high = labels.get_column(column).min(), labels.get_column(column).max()
+            if isinstance(low, int) and isinstance(high, int):
+                yield column, (low, high)
+
+
+def _rows(scan: Scan) -> int:
+    # From the footers of the files.
+    return int(pl.scan_parquet(list(scan.files)).select(pl.len()).collect().item())
+
+
+def _widths(scan: Scan) -> Mapping[str, int]:
+    renames = dict(scan.renames)
+    return {renames.get(name, name): _width(dtype) for name, dtype in scan.open().collect_schema().items()}
+
+
+def _width(dtype: pl.DataType) -> int:
+    for narrow, width in _WIDTHS.items():
+        if isinstance(dtype, narrow):
+            return width
+    if isinstance(dtype, _FOUR_BYTES):
+        return 4
+    if isinstance(dtype, _EIGHT_BYTES):
+        return 8
+    return _TEXT_WIDTH if isinstance(dtype, (pl.String, pl.Binary)) else _OTHER_WIDTH

@@ -1,0 +1,1 @@
+"""How a request is answered, settled as frozen values before anything runs. Pure."""

@@ -1,0 +1,237 @@
+"""Generated point-in-time joins: small, and full of the things that go wrong. For Hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+from hypothesis import strategies as st
+
+from featurestore.engines.survey import survey
+from featurestore.planning.scans import Scan
+from featurestore.planning.training import Selected, Survey, TrainingPlan, ViewJoin, plan_training
+
+__all__ = ["Case", "cases"]
+
+NEW_YORK = "America/New_York"
+TIME = "at"
+
+_WINTER = 1_730_613_600_000_000_000
+"""2024-11-03 06:00 UTC in nanoseconds: New York's clocks go from 02:00 back to 01:00."""
+_SUMMER = 1_710_054_000_000_000_000
+"""2024-03-10 07:00 UTC in nanoseconds: New York's clocks go from 02:00 on to 03:00."""
+_STEPS = (-3_600_000_000_000, -1_000_000, -1_000, -1, 0, 1, 999, 1_000, 1_001, 1_000_000, 3_600_000_000_000)
+_UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
+_DAY = 86_400_000_000_000
+_TTLS = (None, 0, 1, 2, 1_000, 3_600_000_000, 3_600_000_001)
+
+_KEYS: tuple[tuple[tuple[pl.DataType, pl.DataType], tuple[object, ...]], ...] = (
+    ((pl.Int64(), pl.Int64()), (None, 1, 2, 3, -(2**63), 2**63 - 1)),
+    ((pl.Int64(), pl.Int32()), (None, 1, 2, 3)),
+    ((pl.UInt64(), pl.Int64()), (None, 1, 2, 3)),
+    ((pl.UInt64(), pl.UInt64()), (None, 1, 2, 2**64 - 1)),
+    ((pl.Float64(), pl.Int64()), (None, 1, 2, 3)),
+    ((pl.Float64(), pl.Float64()), (None, 0.0, -0.0, 1.5, float("nan"))),
+    ((pl.String(), pl.String()), (None, "a", "b", "")),
+    ((pl.Categorical(), pl.String()), (None, "a", "b", "c")),
+    ((pl.Boolean(), pl.Boolean()), (None, True, False)),
+    ((pl.Date(), pl.Date()), (None, date(2024, 1, 1), date(2024, 1, 2))),
+    ((pl.Datetime("ms"), pl.Datetime("us", "UTC")), (None, datetime(2024, 1, 1), datetime(2024, 1, 2))),
+)
+_FIELDS: tuple[tuple[pl.DataType, tuple[object, ...]], ...] = (
+    (pl.Int64(), (None, 0, 1, -1)),
+    (pl.UInt8(), (None, 0, 255)),
+    (pl.Float64(), (None, 0.0, -0.0, 1.5, float("nan"), float("-inf"))),
+    (pl.Float32(), (None, 0.5, -0.0)),
+    (pl.String(), (None, "", "a", "b", "é")),
+    (pl.Categorical(), (None, "b", "a")),
+    (pl.Boolean(), (None, True, False)),
+    (pl.Binary(), (None, b"", b"\x00", b"\xff")),
+    (pl.Date(), (None, date(1969, 12, 31), date(2024, 1, 1))),
+    (pl.Duration("us"), (None, timedelta(0), timedelta(microseconds=-1))),
+    (pl.Datetime("us", NEW_YORK), (None, datetime(2024, 1, 1), datetime(1969, 12, 31))),
+    (pl.List(pl.Int64()), (None, [], [1], [1, None], [1, 0])),
+    (pl.Struct({"x": pl.Int64()}), ({"x": None}, {"x": 1})),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """A column of times: what a frame holds, and the instants that it stands for."""
+
+    frame: pl.Series
+    truth: list[object]
+    """UTC microseconds, or local datetimes, which the reference reads in the scan's zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows as a frame, and as the reference takes them."""
+
+    scan: Scan
+    frame: pl.DataFrame
+    rows: list[dict[str, object]]
+    keys: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One join, for an engine as a plan and for the reference as rows."""
+
+    labels: pl.DataFrame
+    label_rows: list[dict[str, object]]
+    views: tuple[ViewJoin, ...]
+    sources: dict[str, Source]
+    surveyed: bool
+    partitions: int
+    order: tuple[str, ...] = field(default=())
+
+    def plan(self, folder: Path | None = None) -> TrainingPlan:
+        """Return the plan; its sources are Parquet files in ``folder`` if one is given, else frames."""
+        views = tuple(replace(view, scan=self._opened(view.scan, folder)) for view in self.views)
+        known = survey(self.labels, TIME, views) if self.surveyed else Survey(self.labels.height)
+        plan = plan_training(self.labels, TIME, views, known, order=self.order)
+        return replace(plan, partitions=self.partitions)
+
+    def _opened(self, scan: Scan, folder: Path | None) -> Scan:
+        frame = self.sources[scan.source].frame
+        if folder is None:
+            return replace(scan, open=frame.lazy)
+        path = folder / f"{scan.source}.parquet"
+        frame.write_parquet(path, row_group_size=3)
+        return replace(scan, open=lambda: pl.scan_parquet(path), files=(str(path),))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Draw a join of one to three views, some of which share a source."""
+    keys = draw(st.lists(st.sampled_from(_KEYS), max_size=2))
+    base = draw(st.sampled_from((_WINTER, _SUMMER, -5_000_000)))
+    sources = [draw(_sources(f"s{index}", keys, base)) for index in range(draw(st.integers(1, 2)))]
+    labels, label_rows = draw(_labels(keys, base))
+    views = [
+        draw(_views(f"v{index}", draw(st.sampled_from(sources)), len(keys))) for index in range(draw(st.integers(1, 3)))
+    ]
+    outputs = [output for view in views for output in view.outputs]
+    return Case(
+        labels,
+        label_rows,
+        tuple(views),
+        {source.scan.source: source for source in sources},
+        surveyed=draw(st.booleans()),
+        partitions=draw(st.sampled_from((1, 1, 3))),
+        order=tuple(draw(st.permutations(outputs))),
+    )
+
+
+@st.composite
+def _labels(
+    draw: st.DrawFn, keys: Sequence[tuple[tuple[pl.DataType, pl.DataType], tuple[object, ...]]], base: int
+) -> tuple[pl.DataFrame, list[dict[str, object]]]:
+    height = draw(st.integers(0, 8))
+    times = draw(_times(height, base, local=None, up=False))
+    columns = {TIME: times.frame}
+    for index, ((dtype, _), pool) in enumerate(keys):
+        for name in (f"k{index}", f"other{index}"):
+            columns[name] = draw(_column(name, dtype, pool, height))
+    frame = pl.DataFrame(columns).with_columns(pl.int_range(pl.len()).alias("extra"))
+    return frame, _rows(frame, {TIME: times.truth})
+
+
+@st.composite
+def _sources(
+    draw: st.DrawFn,
+    name: str,
+    keys: Sequence[tuple[tuple[pl.DataType, pl.DataType], tuple[object, ...]]],
+    base: int,
+) -> Source:
+    height = draw(st.integers(0, 12))
+    local = draw(st.sampled_from((None, None, NEW_YORK)))
+    stamps = [TIME, *(one for one in ("made", "known") if draw(st.booleans()))]
+    times = {stamp: draw(_times(height, base, local=local, up=True)) for stamp in stamps}
+    fields = draw(st.lists(st.sampled_from(_FIELDS), min_size=1, max_size=3))
+    columns = {stamp: one.frame for stamp, one in times.items()}
+    columns |= {f"k{i}": draw(_column(f"k{i}", dtype, pool, height)) for i, ((_, dtype), pool) in enumerate(keys)}
+    columns |= {f"f{i}": draw(_column(f"f{i}", dtype, pool, height)) for i, (dtype, pool) in enumerate(fields)}
+    frame = pl.DataFrame(columns)
+    rows = _rows(frame, {stamp: one.truth for stamp, one in times.items()})
+    renames = (("RAW", "f0"),) if draw(st.booleans()) else ()
+    scan = Scan(
+        name,
+        frame.lazy,
+        TIME,
+        created="made" if "made" in times else None,
+        available_at="known" if "known" in times else None,
+        timezone=local,
+        renames=renames,
+    )
+    stored = frame.rename({"f0": "RAW"}) if renames else frame
+    return Source(scan, stored, rows, tuple(f"k{i}" for i in range(len(keys))), tuple(f"f{i}" for i in range(len(fields))))
+
+
+@st.composite
+def _views(draw: st.DrawFn, name: str, source: Source, keys: int) -> ViewJoin:
+    used = draw(st.integers(0, keys))
+    ours = draw(st.sampled_from(("k", "other")))
+    asked = draw(st.lists(st.sampled_from(source.fields), min_size=1, max_size=3, unique=True))
+    statuses = draw(st.booleans())
+    return ViewJoin(
+        name,
+        source.scan,
+        tuple((f"{ours}{index}", f"k{index}") for index in range(used)),
+        tuple(Selected(one, f"{name}__{one}", f"{name}__{one}__status" if statuses else None) for one in asked),
+        fields=source.fields,
+        ttl=draw(st.sampled_from(_TTLS)),
+        event_timestamp=draw(st.sampled_from((None, f"{name}__time"))),
+        snapshots=draw(st.sampled_from((None, None, _snapshots(source)))),
+    )
+
+
+def _snapshots(source: Source) -> tuple[int, ...] | None:
+    if source.scan.timezone is not None:
+        return None
+    stamps = {row[TIME] for row in source.rows}
+    return tuple(sorted(stamp for stamp in stamps if isinstance(stamp, int)))
+
+
+@st.composite
+def _times(draw: st.DrawFn, height: int, base: int, *, local: str | None, up: bool) -> Times:
+    """Draw times; ``local``: naive ones, of that zone."""
+    steps = draw(st.lists(st.sampled_from((None, *_STEPS)), min_size=height, max_size=height))
+    kind = draw(st.sampled_from(("ns", "us", "us", "ms", "date")))
+    size = _DAY if kind == "date" else _UNITS["us" if kind == "ns" and local else kind]
+    nanos = [None if step is None else (base + step) // size * size for step in steps]
+    if local is not None:
+        # As a local time, so that the repeated hour and the gap lie in the middle of what is drawn.
+        nanos = [None if nano is None else nano - nano % size - (5 * 3_600_000_000_000 if kind != "date" else 0) for nano in nanos]
+    dtype = pl.Date() if kind == "date" else pl.Datetime("us" if kind == "ns" and local else kind)  # type: ignore[arg-type]
+    series = pl.Series(TIME, nanos, dtype=pl.Int64).cast(pl.Datetime("ns")).cast(dtype)
+    if local is not None:
+        return Times(series, series.to_list())
+    if kind != "date":
+        zone = draw(st.sampled_from((None, "UTC", NEW_YORK)))
+        series = series if zone is None else series.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    return Times(series, [None if nano is None else -(-nano // 1000) if up else nano // 1000 for nano in nanos])
+
+
+@st.composite
+def _column(draw: st.DrawFn, name: str, dtype: pl.DataType, pool: Sequence[object], height: int) -> pl.Series:
+    values = draw(st.lists(st.sampled_from(pool), min_size=height, max_size=height))
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        naive = pl.Series(name, values, dtype=pl.Datetime(dtype.time_unit))
+        return naive.dt.replace_time_zone("UTC").dt.convert_time_zone(dtype.time_zone)
+    return pl.Series(name, values, dtype=dtype)
+
+
+def _rows(frame: pl.DataFrame, times: dict[str, list[object]]) -> list[dict[str, object]]:
+    rows = [{name: _plain(value) for name, value in row.items()} for row in frame.rows(named=True)]
+    return [row | {name: truth[index] for name, truth in times.items()} for index, row in enumerate(rows)]
+
+
+def _plain(value: object) -> object:
+    # Keys compare as instants, whichever zone the column has.
+    return value.replace(tzinfo=None) - (value.utcoffset() or timedelta(0)) if isinstance(value, datetime) else value
