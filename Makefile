@@ -38,14 +38,13 @@ help: ## Show the targets (this text)
 
 setup: $(STAMP) ## Put the package and all that its tests need into .venv
 
-# The stamp makes a second run instant; an edit of either file installs again, into the same .venv.
+# The stamp makes a second run instant; an edit of either file installs again, into the same .venv. So does a run that
+# was interrupted: each step may be done twice.
 $(STAMP): pyproject.toml constraints.txt
-	@if [ ! -x $(PY) ]; then \
+	@if ! { $(PY) --version && $(UV) --version; } >/dev/null 2>&1; then \
 		$(FIND_PYTHON); \
 		echo "==> making $(VENV) with $$("$$python" --version) ($$python)"; \
 		"$$python" -m venv $(VENV); \
-	fi
-	@if [ ! -x $(UV) ]; then \
 		echo "==> putting uv into $(VENV)"; \
 		$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv; \
 	fi

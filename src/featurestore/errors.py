@@ -176,7 +176,8 @@ class MissingColumnError(FrameError):
         names = list(columns)
         near = closest(column, names)
         hint = f"did you mean {near!r}?" if near else f"add a column {column!r}"
-        return cls(f"no column {column!r} in {where}", found=", ".join(names) or "no columns", expected=column, fix=hint)
+        found = ", ".join(names) or "no columns"
+        return cls(f"no column {column!r} in {where}", found=found, expected=column, fix=hint)
 
 
 class JoinError(FeatureStoreError, Terminal, ValueError):
