@@ -22,9 +22,10 @@ def test_no_public_name_is_listed_twice() -> None:
     assert len(set(featurestore.__all__)) == len(featurestore.__all__)
 
 
-def test_every_name_that_the_package_binds_is_listed() -> None:
-    missing = {name for name in _bound(TREE.body) if not name.startswith("_")} - set(featurestore.__all__)
-    assert not missing, f"bound in __init__.py and not in __all__: {', '.join(sorted(missing))}"
+def test_every_name_that_the_package_gives_is_listed() -> None:
+    given = {name for name in _bound(TREE.body) if not name.startswith("_") and _is_given(name)}
+    missing = given - set(featurestore.__all__)
+    assert not missing, f"given by __init__.py and not in __all__: {', '.join(sorted(missing))}"
 
 
 def test_dir_shows_every_public_name() -> None:
@@ -45,8 +46,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         getattr(featurestore, "no_such_name")  # noqa: B009  # A checker refuses the plain spelling.
 
 
+def _is_given(name: str) -> bool:
+    """Whether a name is to be had from the outside: an import for types only is not, and a module is no public name."""
+    return hasattr(featurestore, name) and not inspect.ismodule(getattr(featurestore, name))
+
+
 def _bound(statements: list[ast.stmt]) -> Iterator[str]:
-    """The names that `__init__.py` gives to the outside: lazily too, as types are imported for checkers."""
+    """The names that `__init__.py` binds, also the lazy ones: these are imported or annotated for checkers."""
     for statement in statements:
         match statement:
             case ast.ImportFrom(module=module, names=names) if module and module.startswith("featurestore"):
