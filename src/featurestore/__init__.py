@@ -1,3 +1,121 @@
-"""A feature is a function."""
+"""A feature store that starts as a decorator on a function you already have.
 
-__all__: list[str] = []
+``import featurestore as fs`` gives functions that act on the default store, and ``from featurestore import fs`` the
+same store as an object. Nothing heavy is loaded before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from featurestore.declare import dispatch
+
+if TYPE_CHECKING:
+    from featurestore.declare.feature import Feature
+    from featurestore.declare.params import Column
+    from featurestore.declare.source import FileSource
+    from featurestore.declare.values import Categorical, Numeric
+    from featurestore.instants import every
+    from featurestore.materializer.base import Materialization, Materializer
+    from featurestore.resolvers import AtOrBefore, First, Last
+    from featurestore.settings import Config
+    from featurestore.store import FeatureStore
+
+    fs: FeatureStore
+    config: Config
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "AtOrBefore": "featurestore.resolvers",
+    "Categorical": "featurestore.declare.values",
+    "Column": "featurestore.declare.params",
+    "Feature": "featurestore.declare.feature",
+    "FeatureStore": "featurestore.store",
+    "FileSource": "featurestore.declare.source",
+    "First": "featurestore.resolvers",
+    "Last": "featurestore.resolvers",
+    "Materialization": "featurestore.materializer.base",
+    "Materializer": "featurestore.materializer.base",
+    "Numeric": "featurestore.declare.values",
+    "every": "featurestore.instants",
+}
+"""Public names and the modules that they come from, loaded on first use."""
+
+_OF_DEFAULT_STORE = (
+    "add_decorator",
+    "add_features",
+    "config",
+    "describe",
+    "features",
+    "get_features",
+    "lineage",
+    "register_feature",
+    "register_source",
+    "remove_decorator",
+    "with_params",
+)
+"""Names that are attributes of the default store."""
+
+__all__ = [
+    "AtOrBefore",
+    "Categorical",
+    "Column",
+    "Feature",
+    "FeatureStore",
+    "FileSource",
+    "First",
+    "Last",
+    "Materialization",
+    "Materializer",
+    "Numeric",
+    "add_decorator",
+    "add_features",
+    "config",
+    "describe",
+    "every",
+    "features",
+    "fs",
+    "get_features",
+    "lineage",
+    "register_feature",
+    "register_source",
+    "remove_decorator",
+    "with_params",
+]
+
+
+_making = threading.Lock()
+
+
+def _default() -> FeatureStore:
+    """Return the default store, made on first use."""
+    store = globals().get("fs")
+    if store is None:
+        from featurestore.store import FeatureStore
+
+        with _making:
+            store = globals().setdefault("fs", FeatureStore())
+    return store
+
+
+dispatch.install(_default)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "fs":
+        return _default()
+    if name in _OF_DEFAULT_STORE:
+        value = getattr(_default(), name)
+    elif name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+    else:
+        raise AttributeError(f"module 'featurestore' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

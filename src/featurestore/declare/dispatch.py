@@ -45,29 +45,24 @@ class Dispatcher(Protocol):
         """Return the feature that a function or a name means."""
         ...
 
+    def dependencies(self, feature: Any) -> tuple[str, ...]:
+        """Return the qualified names of the features that ``feature`` calls directly."""
+        ...
+
     def is_fresh(self, materialization: Any) -> bool:
         """Tell whether the feature's code is still the code that made ``materialization``."""
         ...
 
 
 active: ContextVar[Dispatcher | None] = ContextVar("featurestore_active_store", default=None)
-_default: list[Dispatcher] = []
+_default: list[Callable[[], Dispatcher]] = []
 
 
-def install(dispatcher: Dispatcher) -> None:
-    """Make ``dispatcher`` the one that answers where no store was made active."""
-    _default[:] = [dispatcher]
+def install(default: Callable[[], Dispatcher]) -> None:
+    """Let ``default`` give the store that answers where none was made active."""
+    _default[:] = [default]
 
 
 def current() -> Dispatcher:
-    """Return the active store, else the default one.
-
-    Raises:
-        RuntimeError: no store exists, which only happens when parts of the package are imported alone.
-    """
-    chosen = active.get()
-    if chosen is not None:
-        return chosen
-    if not _default:
-        raise RuntimeError("no store is active: import featurestore first")
-    return _default[0]
+    """Return the active store, else the default one."""
+    return active.get() or _default[0]()

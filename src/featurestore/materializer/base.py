@@ -133,6 +133,15 @@ class Materializer(ABC):
     def entries(self, feature_name: str | None = None) -> tuple[Materialization, ...]:
         """Return the records of one feature (``None``: of all), in any order; an unknown feature has none."""
 
+    def find(self, feature_name: str, params: Mapping[str, object]) -> tuple[Materialization, ...]:
+        """Return the records of one feature with exactly these parameters, by whatever code, newest first.
+
+        An adapter with an index over parameters overrides this; the answer is the same.
+        """
+        wanted = parameters.digest(params)
+        found = [entry for entry in self.entries(feature_name) if parameters.digest(entry.params) == wanted]
+        return tuple(sorted(found, key=lambda entry: entry.created, reverse=True))
+
     @abstractmethod
     def open(self, record: Materialization) -> pl.LazyFrame:
         """Return the stored result, unread: filters and projections on it reach the back end.

@@ -1,0 +1,41 @@
+"""The kinds of feature function, and how signature and options say which one a function is."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+from featurestore.declare.params import Param, is_column
+
+__all__ = ["Kind", "kind_of"]
+
+WHEN = "when"
+"""The parameter that makes a table one as of an instant."""
+
+
+class Kind(enum.Enum):
+    """What a feature function computes."""
+
+    TABLE = "table"
+    """A table that knows no time."""
+    AS_OF = "as-of"
+    """A table as it was known at ``when``."""
+    COLUMN = "column"
+    """A column made of other columns."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def kind_of(params: Sequence[Param], *, inputs: Sequence[str] | None) -> Kind:
+    """Return the kind of a function with ``params``, declared with ``inputs=`` or without.
+
+    Example:
+        >>> str(kind_of([Param("when", "datetime.datetime")], inputs=None))
+        'as-of'
+        >>> str(kind_of([Param("age", "polars.Expr")], inputs=None))
+        'column'
+    """
+    if inputs is not None or any(is_column(param) for param in params):
+        return Kind.COLUMN
+    return Kind.AS_OF if any(param.name == WHEN for param in params) else Kind.TABLE

@@ -1,0 +1,61 @@
+"""One feature, described from everything that the store knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from featurestore.materializer.base import Materialization
+from featurestore.repository.descriptions import Description
+from featurestore.repository.lineage import lineage_of
+from featurestore.repository.names import AnyFeature
+from featurestore.run.results import is_fresh
+from featurestore.run.session import Session
+
+__all__ = ["describe"]
+
+
+def describe(session: Session, feature: AnyFeature) -> Description:
+    """Return the description of ``feature``; reads the records of its materializer, and no data."""
+    code = session.codes.of(feature)
+    materializer = session.decorators.materializer(feature)
+    records = materializer.list_materializations(feature) if materializer else ()
+    declaration = feature.declaration
+    return Description(
+        name=feature.name,
+        qualified_name=feature.qualified_name,
+        kind=str(feature.kind),
+        entity=feature.entity,
+        params=tuple(map(str, feature.params)),
+        metadata=feature.metadata,
+        schema=_schema(session, feature, records),
+        lineage=lineage_of(feature.qualified_name, session.calls()),
+        fingerprint=code.digest,
+        helpers=code.helpers,
+        constants=code.constants,
+        opaque=code.opaque,
+        materializations=tuple(_line(session, record) for record in records),
+        file=declaration.file,
+        line=declaration.line,
+    )
+
+
+def _schema(session: Session, feature: AnyFeature, records: tuple[Materialization, ...]) -> Mapping[str, str]:
+    if feature.declaration.schema:
+        return {name: _type_name(dtype) for name, dtype in feature.declaration.schema.items()}
+    newest = max(records, key=lambda record: record.created, default=None)
+    return newest.schema if newest is not None else session.schemas.get(feature.qualified_name, {})
+
+
+def _type_name(dtype: Any) -> str:
+    return dtype.__name__ if isinstance(dtype, type) else str(dtype)
+
+
+def _line(session: Session, record: Materialization) -> str:
+    params = ", ".join(f"{name}={_plain(value)}" for name, value in record.params.items()) or "no parameters"
+    stale = "" if is_fresh(session, record) else "  (stale)"
+    return f"{params}: {record.rows} rows, stored {record.created:%Y-%m-%d %H:%M:%S} UTC{stale}"
+
+
+def _plain(value: object) -> str:
+    return str(value.isoformat()) if hasattr(value, "isoformat") else repr(value)

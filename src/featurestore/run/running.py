@@ -1,0 +1,74 @@
+"""Calls in progress: who calls whom, and which parameters are there to be inherited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from featurestore.repository.names import AnyFeature
+
+__all__ = ["Running", "evaluate", "given", "giving", "running"]
+
+
+class Running:
+    """One call of a feature, while it runs. Made at every call, so its making is kept short.
+
+    Attributes:
+        feature: the feature that is called.
+        parent: the call within which it is called.
+        for_table: whether a table is wanted: a retrieval asks, not user code, so a feature in SQL answers with rows.
+        called: qualified names of the features that were called while it ran, at any depth.
+        inherited: parameters that calls below took from ``with_params`` because they were not passed by hand.
+        frameless: whether the function itself returned something else than a frame.
+    """
+
+    __slots__ = ("called", "feature", "for_table", "frameless", "inherited", "parent")
+
+    def __init__(self, feature: AnyFeature, parent: Running | None, *, for_table: bool = False) -> None:
+        self.feature = feature
+        self.parent = parent
+        self.for_table = for_table
+        self.called: frozenset[str] = frozenset()
+        self.inherited: Mapping[str, Any] = {}
+        self.frameless = False
+
+    def note_calls(self, names: Iterable[str], inherited: Mapping[str, Any]) -> None:
+        """Remember that features were called below, here and all the way up."""
+        call: Running | None = self
+        while call is not None:
+            call.called = call.called.union(names)
+            call.inherited = {**call.inherited, **inherited}
+            call = call.parent
+
+
+_running: ContextVar[Running | None] = ContextVar("featurestore_running", default=None)
+_given: ContextVar[Mapping[str, Any] | None] = ContextVar("featurestore_given", default=None)
+
+running: Callable[[], Running | None] = _running.get
+"""Return the innermost call in progress."""
+
+
+def given() -> Mapping[str, Any]:
+    """Return the parameters of the ``with_params`` that is being evaluated."""
+    return _given.get() or {}
+
+
+@contextmanager
+def giving(params: Mapping[str, Any]) -> Iterator[None]:
+    """Let features that are called meanwhile inherit ``params``."""
+    token = _given.set(params)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def evaluate(call: Running, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Run ``function`` as the innermost call in progress."""
+    token = _running.set(call)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _running.reset(token)
