@@ -92,12 +92,13 @@ _making = threading.Lock()
 
 def _default() -> FeatureStore:
     """Return the default store, made on first use."""
-    store = globals().get("fs")
+    store: FeatureStore | None = globals().get("fs")
     if store is None:
         from featurestore.store import FeatureStore
 
         with _making:
             store = globals().setdefault("fs", FeatureStore())
+    assert store is not None
     return store
 
 

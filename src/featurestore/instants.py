@@ -63,8 +63,12 @@ def to_duration(value: str | timedelta) -> timedelta:
     return duration
 
 
+def _is_duration(text: object) -> bool:
+    return isinstance(text, str) and _DURATION.fullmatch(text) is not None
+
+
 def _parse_duration(text: str) -> timedelta:
-    if not isinstance(text, str) or not _DURATION.fullmatch(text):
+    if not _is_duration(text):
         raise ConfigurationError(
             "not a duration",
             found=repr(text),

@@ -17,6 +17,7 @@ from featurestore.declare.source import FileSource
 from featurestore.declare.values import ValueType
 from featurestore.errors import FeatureStoreWarning
 from featurestore.instants import Clock, SystemClock
+from featurestore.repository.clocks import clock_calls
 from featurestore.repository.descriptions import Description, FeatureList
 from featurestore.repository.lineage import Lineage, lineage_of
 from featurestore.repository.names import find
@@ -124,7 +125,7 @@ class FeatureStore:
     def _register(self, function: Callable[..., Any], options: Options) -> Feature[..., Any]:
         feature = feature_of(function, options)
         self._session.collector.add(feature, replace=self.config.interactive)
-        for reading in self._session.codes.clock_calls(feature):
+        for reading in clock_calls(feature.fn):
             warnings.warn(
                 f"{feature.qualified_name} reads the clock ({reading}): its values change without its code or "
                 "parameters changing. Take the instant as a parameter called when.",

@@ -117,16 +117,14 @@ def _origin(function: Callable[..., Any]) -> tuple[CodeType, str, bool]:
     return code, Path(file).stem, False
 
 
-def _names(
-    function: Callable[..., Any], given: str | None, module: str, *, interactive: bool
-) -> tuple[str, str]:
+def _names(function: Callable[..., Any], given: str | None, module: str, *, interactive: bool) -> tuple[str, str]:
     own = inspect.unwrap(function).__qualname__.replace(".<locals>", "")
     name = own if given is None else given
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise RegistrationError(
             "not a name for a feature",
             found=repr(name),
-            expected="letters, digits and underscores, not starting with a digit; dots between the parts of a full name",
+            expected="letters, digits and underscores, no digit first; dots between the parts of a full name",
             fix="pass name= with such a name" if given is None else None,
         )
     short = name.rpartition(".")[2]
@@ -174,8 +172,12 @@ def _duration(value: str | timedelta | None) -> timedelta | None:
     return None if value is None else to_duration(value)
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _words(option: str, value: Names) -> tuple[str, ...]:
     words = (value,) if isinstance(value, str) else tuple(value)
-    if not words or not all(isinstance(word, str) and word for word in words):
+    if not words or not all(words) or not all(map(_is_text, words)):
         raise RegistrationError(f"{option}= cannot be used", found=repr(value), expected="a name, or several names")
     return words

@@ -81,8 +81,4 @@ def _require_complete(calls: Sequence[Call]) -> None:
 
 
 def _who_takes_what(features: Sequence[AnyFeature]) -> str:
-    return "\n".join(
-        f"{feature.qualified_name}({', '.join(map(str, feature.params))})" for feature in features
-    )
-
-
+    return "\n".join(f"{feature.qualified_name}({', '.join(map(str, feature.params))})" for feature in features)

@@ -47,9 +47,7 @@ def plan_columns(
     _require_distinct(features)
     _require_takers(features, given)
     outputs = {feature.name for feature in features}
-    steps = {
-        feature.name: _step(feature, {*columns, *(outputs - {feature.name})}, given) for feature in features
-    }
+    steps = {feature.name: _step(feature, {*columns, *(outputs - {feature.name})}, given) for feature in features}
     needs = {
         name: [column for column in step.columns.values() if column in steps and column != name]
         for name, step in steps.items()

@@ -121,5 +121,3 @@ def _require_distinct(tables: Sequence[Table], columns: Sequence[Mapping[str, st
 
 def _shown(table: Table) -> str:
     return f"{table.qualified_name}: " + ", ".join(f"{name} {dtype}" for name, dtype in table.schema.items())
-
-

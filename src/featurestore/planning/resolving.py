@@ -75,8 +75,8 @@ def _matches(candidate: Candidate, stored: Stored) -> bool:
 def _allowed(value: Any, resolver: Resolver) -> bool:
     if not isinstance(resolver, AtOrBefore):
         return True
-    limit = parameters.order_key(resolver.limit)
-    return _ordered(lambda: parameters.order_key(value) <= limit, value, resolver.limit)  # type: ignore[operator]
+    limit = _comparable(resolver.limit)
+    return bool(_ordered(lambda: _comparable(value) <= limit, value, resolver.limit))
 
 
 def _joined(left: Sequence[dict[str, Any]], right: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -101,8 +101,12 @@ def _best(options: list[dict[str, Any]], name: str, resolver: Resolver) -> list[
         return options
     choose = min if isinstance(resolver, First) else max
     values = [option[name] for option in having]
-    best = _ordered(lambda: choose(map(parameters.order_key, values)), *values)
-    return [option for option in having if parameters.order_key(option[name]) == best]
+    best = _ordered(lambda: choose(map(_comparable, values)), *values)
+    return [option for option in having if _comparable(option[name]) == best]
+
+
+def _comparable(value: Any) -> Any:
+    return parameters.order_key(value)
 
 
 def _ordered(compare: Callable[[], Any], *values: Any) -> Any:
@@ -158,5 +162,3 @@ def _call(stored: Stored) -> str:
 
 def _shown(resolver: Resolver) -> str:
     return repr(resolver) if not isinstance(resolver, AtOrBefore) else f"AtOrBefore({_plain(resolver.limit)})"
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import overload
 
 from featurestore.declare.feature import Metadata
 from featurestore.repository.lineage import Lineage
@@ -88,7 +89,13 @@ class FeatureList(Sequence[AnyFeature]):
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # the two overloads of Sequence, passed through
+    @overload
+    def __getitem__(self, index: int) -> AnyFeature: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[AnyFeature, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> AnyFeature | tuple[AnyFeature, ...]:
         return self.features[index]
 
     def __repr__(self) -> str:

@@ -46,7 +46,9 @@ class Decorators:
                 "not a decorator",
                 found=f"{decorator!r} of type {type(decorator).__name__}",
                 expected="a function that takes a function and returns one",
-                fix="pass materializer.decorator, not the materializer" if isinstance(decorator, Materializer) else None,
+                fix="pass materializer.decorator, not the materializer"
+                if isinstance(decorator, Materializer)
+                else None,
             )
         self._added = (*self._added, _Added(decorator, prefix))
         self._composed = {}

@@ -35,7 +35,7 @@ Function = Callable[..., Any]
 
 
 def is_fresh(session: Session, record: Materialization) -> bool:
-    """Tell whether the code that made ``record``, and all that was called then, is the code of now, and its age fits."""
+    """Tell whether the code that made ``record``, all that was called included, is that of now, and its age fits."""
     feature = session.collector.get(record.feature_name)
     if feature is None or record.fingerprint != session.codes.of(feature).digest:
         return False
@@ -91,7 +91,7 @@ def _feature_of(function: Function) -> AnyFeature:
             expected="a registered feature",
             fix="decorate it with @fs.register_feature first",
         )
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def _may_restore(record: Materialization) -> bool:
@@ -118,7 +118,7 @@ def _kept(
     session: Session, materializer: Materializer, feature: AnyFeature, params: Mapping[str, Any], value: Any
 ) -> Any:
     call = running() or Running(feature, None)
-    record = _store(session, materializer, call, feature, params, value)
+    record = _store(session, materializer, call, params, value)
     return _restored(materializer, record) if _may_restore(record) else value
 
 
@@ -148,17 +148,18 @@ def materialize(
     progress = Running(feature, running())
     with giving(params):
         value = evaluate(progress, session.decorators.composed(feature, past_cache=True), (), call.params)
-        return evaluate(progress, _store, (session, materializer, progress, feature, identity, value), {})
+        stored: Materialization = evaluate(progress, _store, (session, materializer, progress, identity, value), {})
+    return stored
 
 
 def _store(
     session: Session,
     materializer: Materializer,
     call: Running,
-    feature: AnyFeature,
     params: Mapping[str, Any],
     value: Any,
 ) -> Materialization:
+    feature = call.feature
     normal = _normal(session, feature, value)
     _require_known(session, call, params)
     frame = normal.frame.lazy().collect()
@@ -238,7 +239,8 @@ def scan(session: Session, materializer: Materializer, feature: AnyFeature, para
         stored = materializer.list_materializations(feature)
         raise NotMaterializedError(
             f"no fresh materialization of {feature.qualified_name} with these parameters",
-            found="\n".join(f"{r.params}{'' if is_fresh(session, r) else '  (stale)'}" for r in stored) or "nothing stored",
+            found="\n".join(f"{r.params}{'' if is_fresh(session, r) else '  (stale)'}" for r in stored)
+            or "nothing stored",
             expected=str(identity),
             fix=f"materializer.materialize({feature.name}, ...)",
         )

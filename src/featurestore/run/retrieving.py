@@ -111,8 +111,7 @@ def _joined(session: Session, results: Sequence[_Result], *, full_feature_names:
         (result,), (columns,) = results, plan.columns
         return _only(result, columns, str(kind))
     inputs = [
-        Input(result.feature.name, result.value, columns)
-        for result, columns in zip(results, plan.columns, strict=True)
+        Input(result.feature.name, result.value, columns) for result, columns in zip(results, plan.columns, strict=True)
     ]
     return full_join(inputs, plan.keys, kind=kind)
 

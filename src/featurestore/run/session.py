@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from featurestore.declare.collector import Collector
+from featurestore.declare.feature import Feature
 from featurestore.errors import FeatureStoreError
 from featurestore.instants import Clock
-from featurestore.repository.codes import Codes
+from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.names import AnyFeature
 from featurestore.repository.parameters import same
 from featurestore.run.decorating import Decorators
@@ -31,7 +32,7 @@ class Session:
         self.collector = collector
         self.clock = clock
         self.decorators = Decorators()
-        self.codes = Codes()
+        self.codes: Fingerprints[AnyFeature] = Fingerprints(_is_feature)
         self.schemas: dict[str, Mapping[str, str]] = {}
         self._seen_calls: dict[str, dict[str, None]] = {}
 
@@ -101,6 +102,10 @@ class Session:
     def note_schema(self, feature: AnyFeature, schema: Mapping[str, Any]) -> None:
         """Remember the columns that a feature's result had."""
         self.schemas[feature.qualified_name] = {name: str(dtype) for name, dtype in schema.items()}
+
+
+def _is_feature(value: object) -> TypeGuard[AnyFeature]:
+    return isinstance(value, Feature)
 
 
 def _is_default_of_all(name: str, value: Any, features: Iterable[AnyFeature]) -> bool:

@@ -27,19 +27,20 @@ def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
         UnknownNameError: a table that is neither.
         FrameError: text that DuckDB refuses; says why.
     """
-    duckdb = _duckdb()
-    connection = duckdb.connect()
+    library = _duckdb()
+    connection: duckdb.DuckDBPyConnection = library.connect()
     try:
         for name in sorted(connection.get_table_names(text, qualified=True)):
             _provide(session, connection, name.replace('"', ""))
-        return connection.sql(text)
-    except duckdb.Error as error:
+        relation: duckdb.DuckDBPyRelation = connection.sql(text)
+    except library.Error as error:
         raise FrameError(
             "DuckDB refuses the SQL of a feature",
             found=f"{error}\nin: {text}",
             expected="one SELECT over sources and features",
             fix=f"tables there: {', '.join(_tables(session)) or 'none'}",
         ) from error
+    return relation
 
 
 def _provide(session: Session, connection: duckdb.DuckDBPyConnection, name: str) -> None:
