@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import io
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,6 +19,8 @@ from featurestore.errors import ColumnClashError, DuplicateKeyError, FrameError,
 from featurestore.frames import Input, Kind, common_kind, convert, full_join, kind_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import SparkSession
 
 KINDS = ["pandas", "polars", "lazy", "arrow", "duckdb", "ibis"]
@@ -281,9 +285,25 @@ def test_filters_on_the_key_and_projections_reach_every_lazy_input() -> None:
 
 def test_filters_on_the_key_reach_every_relation() -> None:
     duckdb.sql("create or replace temp table frames_join as select range id, range v from range(1000)")
-    relation = duckdb.table("frames_join")
-    joined = full_join([Input("f", relation, {"v": "v"}), Input("g", relation, {"v": "w"})], ["id"])
-    assert joined.filter("id = 5").fetchall() == [(5, 5, 5)]
+    tables = [duckdb.sql(f"select * from frames_join where v >= {i}") for i in range(2)]
+    joined = full_join([Input("f", tables[0], {"v": "v"}), Input("g", tables[1], {"v": "w"})], ["id"])
+    point = joined.filter("id = 5")
+    assert point.fetchall() == [(5, 5, 5)]
+    # The scans themselves filter, once an input.
+    assert point.explain().count("id = 5") == 2
+
+
+def test_filters_on_the_key_reach_every_spark_frame(spark: SparkSession, tmp_path: Path) -> None:
+    inputs = []
+    for i in range(2):
+        pl.DataFrame({"id": [1, 2], "v": [3, 4]}).write_parquet(tmp_path / f"{i}.parquet")
+        inputs.append(Input(f"f{i}", spark.read.parquet(str(tmp_path / f"{i}.parquet")), {"v": f"v{i}"}))
+    point = full_join(inputs, ["id"]).filter("id = 2")
+    assert rows(point) == [(2, 4, 4)]
+    plan = io.StringIO()
+    with contextlib.redirect_stdout(plan):
+        point.explain()
+    assert plan.getvalue().count("EqualTo(id,2)") == 2
 
 
 def test_relations_of_several_connections_are_joined_on_the_default_one() -> None:

@@ -23,7 +23,7 @@ __all__ = ["from_polars", "full_join", "plain", "schema_of", "to_polars"]
 
 # Types that Polars panics at; the relation has to cast them.
 _FOREIGN = ("INTERVAL", "TIME WITH TIME ZONE", "TIMETZ", "BIT", "UNION", "VARIANT", "BIGNUM", "VARINT")
-_ROWS = "__rows__"
+_INPUT, _ROWS = "__input__", "__rows__"
 # The relations that lazy frames read. A frame keeps its relation alive.
 _READ: weakref.WeakSet[Any] = weakref.WeakSet()
 # sum() over integers is a HUGEINT, which Arrow would hand over as a decimal; ints stay ints.
@@ -82,56 +82,64 @@ def schema_of(value: Any, *, name: str, key: Sequence[str]) -> dict[str, pl.Data
 
 
 def full_join(inputs: Sequence[Input], keys: Sequence[str]) -> Any:
-    """Return the join as a relation. DuckDB raises, when it is run, for a key that has several rows."""
+    """Return the join as a relation. DuckDB raises, when it is run, for a key that has several rows.
+
+    The inputs are stacked and grouped by key, not joined: DuckDB hands a filter on the key through a union and a group
+    to every input, but not through a full outer join. Null is a group like any other.
+    """
     schemas = [(each.feature, schema_of(each.value, name=each.feature, key=keys)) for each in inputs]
     join_keys.agree(schemas, keys)
-    taken = [_take(each, keys) for each in inputs]
+    layers = [_layer(inputs, i, keys) for i in range(len(inputs))]
     try:
-        return functools.reduce(functools.partial(_join, keys=keys), taken)
+        stacked = functools.reduce(_stacked, layers)
     except duckdb.InvalidInputException as exc:
         if "different connections" not in str(exc):
             raise
-    # A relation lives in its connection's catalogue and transaction, and cannot leave it but as data. So relations of
-    # several connections are read, as Arrow, and joined on the default one.
-    read = [_default_relation(relation) for relation in taken]
-    return functools.reduce(functools.partial(_join, keys=keys), read)
+        # A relation lives in its connection's catalogue and transaction, and leaves it as data only. So relations of
+        # several connections are read, as Arrow, and joined on the default one.
+        stacked = functools.reduce(_stacked, [duckdb.from_arrow(layer.to_arrow_table()) for layer in layers])
+    return _grouped(stacked, inputs, keys)
 
 
-def _default_relation(relation: Any) -> Any:
-    return duckdb.from_arrow(relation.to_arrow_table())
+def _stacked(above: Any, below: Any) -> Any:
+    return above.union(below)
 
 
-def _take(each: Input, keys: Sequence[str]) -> Any:
-    for column in (*keys, *each.columns):
-        if column not in each.value.columns:
-            raise MissingColumnError.among(column, each.value.columns, where=f"the result of {each.feature!r}")
+def _layer(inputs: Sequence[Input], position: int, keys: Sequence[str]) -> Any:
+    """Return one input with the columns of all, those of the others null, and its position."""
+    relation = inputs[position].value
+    for column in (*keys, *inputs[position].columns):
+        if column not in relation.columns:
+            where = f"the result of {inputs[position].feature!r}"
+            raise MissingColumnError.among(column, relation.columns, where=where)
+    values = [
+        f"{_name(old) if i == position else f'CAST(NULL AS {types[old]})'} AS {_name(new)}"
+        for i, types in enumerate(_types(each.value) for each in inputs)
+        for old, new in inputs[i].columns.items()
+        if old in types
+    ]
+    return relation.project(", ".join([*map(_name, keys), *values, f"{position} AS {_INPUT}"]))
+
+
+def _grouped(stacked: Any, inputs: Sequence[Input], keys: Sequence[str]) -> Any:
     grouped = ", ".join(map(_name, keys))
-    # first(), not any_value(): a null is a value. Grouping lets filters on the key through to the source.
-    values = [f"first({_name(old)}) AS {_name(new)}" for old, new in each.columns.items()]
-    counted = each.value.aggregate(", ".join([grouped, *values, f"count(*) AS {_ROWS}"]), grouped)
-    once = counted.filter(f"CASE WHEN {_ROWS} > 1 THEN error({_complaint(each.feature, keys)}) ELSE true END")
-    return once.project(", ".join(map(_name, (*keys, *each.columns.values()))))
+    # first(), not any_value(): a null is a value.
+    values = [
+        f"first({_name(new)}) FILTER (WHERE {_INPUT} = {i}) AS {_name(new)}"
+        for i, each in enumerate(inputs)
+        for new in each.columns.values()
+    ]
+    counts = [f"count(*) FILTER (WHERE {_INPUT} = {i}) AS {_ROWS}{i}" for i in range(len(inputs))]
+    cases = [f"WHEN {_ROWS}{i} > 1 THEN error({_complaint(each.feature, keys)})" for i, each in enumerate(inputs)]
+    once = stacked.aggregate(", ".join([grouped, *values, *counts]), grouped).filter(
+        f"CASE {' '.join(cases)} ELSE true END"
+    )
+    return once.project(", ".join([grouped, *(_name(new) for each in inputs for new in each.columns.values())]))
 
 
 def _complaint(feature: str, keys: Sequence[str]) -> str:
     shown = [f"{_text(f'{key} = ')} || coalesce(CAST({_name(key)} AS VARCHAR), 'NULL')" for key in keys]
     return f"{_text(f'{feature!r} has several rows for one key: ')} || " + " || ', ' || ".join(shown)
-
-
-def _join(left: Any, right: Any, keys: Sequence[str]) -> Any:
-    # DuckDB's relations have no aliases that survive a projection, so the right keys get names of their own.
-    other = {key: f"__right_{i}__" for i, key in enumerate(keys)}
-    values = [column for column in right.columns if column not in other]
-    aliased = [f"{_name(key)} AS {_name(new)}" for key, new in other.items()]
-    renamed = right.project(", ".join([*aliased, *map(_name, values)]))
-    on = " AND ".join(f"{_name(key)} IS NOT DISTINCT FROM {_name(new)}" for key, new in other.items())
-    merged = [f"coalesce({_name(key)}, {_name(new)}) AS {_name(key)}" for key, new in other.items()]
-    rest = [_name(column) for column in (*left.columns, *values) if column not in other]
-    return (
-        left.set_alias("left_side")
-        .join(renamed.set_alias("right_side"), on, how="outer")
-        .project(", ".join([*merged, *rest]))
-    )
 
 
 def _types(value: Any) -> dict[str, str]:

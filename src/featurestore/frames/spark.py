@@ -72,9 +72,15 @@ def schema_of(value: Any, *, name: str, key: Sequence[str]) -> dict[str, pl.Data
 
 
 def full_join(inputs: Sequence[Input], keys: Sequence[str]) -> Any:
-    """Return the join as a Spark frame. Spark raises, when it is run, for a key that has several rows."""
+    """Return the join as a Spark frame. Spark raises, when it is run, for a key that has several rows.
+
+    The inputs are stacked and grouped by key, not joined: Spark hands a filter on the key through a union and a group
+    to every input, but not through a full outer join. Null is a group like any other.
+    """
     join_keys.agree([(e.feature, schema_of(e.value, name=e.feature, key=keys)) for e in inputs], keys)
-    return functools.reduce(functools.partial(_join, keys=keys), [_take(each, keys) for each in inputs])
+    layers = [_layer(each, i, keys) for i, each in enumerate(inputs)]
+    stacked = functools.reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), layers)
+    return _grouped(stacked, inputs, keys)
 
 
 _SIGNED: dict[type[pl.DataType], pl.DataType] = {
@@ -115,29 +121,35 @@ def _column(frame: Any, name: str) -> Any:
     return frame["`" + name.replace("`", "``") + "`"]
 
 
-def _take(each: Input, keys: Sequence[str]) -> Any:
-    frame = each.value
+def _layer(each: Input, position: int, keys: Sequence[str]) -> Any:
+    """Return an input's keys, its position and, as one struct, its columns."""
     for column in (*keys, *each.columns):
-        if column not in frame.columns:
-            raise MissingColumnError.among(column, frame.columns, where=f"the result of {each.feature!r}")
-    values = [functions.first(_column(frame, old)).alias(new) for old, new in each.columns.items()]
-    grouped = frame.groupBy(*(_column(frame, key) for key in keys))
-    counted = grouped.agg(functions.count(functions.lit(1)).alias("__rows__"), *values)
-    message = functions.concat(
-        functions.lit(f"{each.feature!r} has several rows for one key: "), functions.to_json(functions.struct(*keys))
-    )
-    once = functions.when(functions.col("__rows__") > 1, functions.raise_error(message).cast("boolean")).otherwise(
-        functions.lit(True)
-    )
-    return counted.filter(once).drop("__rows__")
+        if column not in each.value.columns:
+            raise MissingColumnError.among(column, each.value.columns, where=f"the result of {each.feature!r}")
+    own = [_column(each.value, key).alias(key) for key in keys]
+    values = [_column(each.value, old).alias(new) for old, new in each.columns.items()]
+    row = functions.struct(functions.lit(True).alias("__present__"), *values)
+    return each.value.select(*own, functions.lit(position).alias("__input__"), row.alias(f"__input_{position}__"))
 
 
-def _join(left: Any, right: Any, keys: Sequence[str]) -> Any:
-    other = {key: f"__right_{i}__" for i, key in enumerate(keys)}
-    renamed = right.withColumnsRenamed(other)
-    conditions = [_column(left, key).eqNullSafe(_column(renamed, new)) for key, new in other.items()]
-    joined = left.join(renamed, functools.reduce(lambda a, b: a & b, conditions), "full_outer")
-    merged = [functions.coalesce(_column(left, key), _column(renamed, new)).alias(key) for key, new in other.items()]
-    own = [_column(left, column) for column in left.columns if column not in other]
-    added = [_column(renamed, column) for column in right.columns if column not in other]
-    return joined.select(*merged, *own, *added)
+def _grouped(stacked: Any, inputs: Sequence[Input], keys: Sequence[str]) -> Any:
+    here = [functions.col("__input__") == i for i in range(len(inputs))]
+    # Rows of other inputs are null; a null inside an input's own row is a value.
+    rows = [functions.first(f"__input_{i}__", ignorenulls=True).alias(f"__input_{i}__") for i in range(len(inputs))]
+    counts = [functions.count(functions.when(own, 1)).alias(f"__rows_{i}__") for i, own in enumerate(here)]
+    grouped = stacked.groupBy(*(_column(stacked, key) for key in keys)).agg(*rows, *counts)
+    checks = [_once(i, each, keys) for i, each in enumerate(inputs)]
+    once = grouped.filter(functools.reduce(lambda a, b: a & b, checks))
+    values = [
+        functions.col(f"__input_{i}__").getField(new).alias(new)
+        for i, each in enumerate(inputs)
+        for new in each.columns.values()
+    ]
+    return once.select(*(_column(once, key) for key in keys), *values)
+
+
+def _once(position: int, each: Input, keys: Sequence[str]) -> Any:
+    shown = functions.to_json(functions.struct(*(functions.col("`" + key.replace("`", "``") + "`") for key in keys)))
+    message = functions.concat(functions.lit(f"{each.feature!r} has several rows for one key: "), shown)
+    repeated = functions.col(f"__rows_{position}__") > 1
+    return functions.when(repeated, functions.raise_error(message).cast("boolean")).otherwise(functions.lit(True))
