@@ -27,7 +27,7 @@ def _function(session: Session, step: ColumnStep) -> ColumnFunction:
 
     def called(**arguments: Any) -> Any:
         # Past the cache: a column has no identity to be stored under.
-        function = session.decorators.composed(feature, past_cache=True)
+        function = session.decorators.past_cache(feature)
         return evaluate(Running(feature, running()), function, (), arguments)
 
     return ColumnFunction(

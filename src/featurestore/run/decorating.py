@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from itertools import takewhile
 from typing import Any
 
 from featurestore.errors import FrameError, RegistrationError, UnknownNameError
@@ -37,7 +38,7 @@ class Decorators:
 
     def __init__(self) -> None:
         self._added: tuple[_Added, ...] = ()
-        self._composed: dict[tuple[AnyFeature, bool], Function] = {}
+        self._composed: dict[AnyFeature, Function] = {}
 
     def add(self, decorator: Decorator, prefix: str) -> None:
         """Put ``decorator`` around the features whose qualified name starts with ``prefix``."""
@@ -72,27 +73,29 @@ class Decorators:
         chosen = self._serving(feature)
         return None if chosen is None else materializer_of(chosen.decorator)
 
-    def composed(self, feature: AnyFeature, *, past_cache: bool = False) -> Function:
-        """Return the feature's function within its decorators; ``past_cache`` leaves its materializer out."""
-        key = (feature, past_cache)
-        function = self._composed.get(key)
+    def composed(self, feature: AnyFeature) -> Function:
+        """Return the feature's function within its decorators."""
+        function = self._composed.get(feature)
         if function is None:
-            function = self._composed[key] = self._compose(feature, past_cache=past_cache)
+            serving = self._serving(feature)
+            chosen = [each for each in self._ordinary_and(serving) if each.applies_to(feature)]
+            function = self._composed[feature] = _compose(feature, chosen)
         return function
 
-    def _compose(self, feature: AnyFeature, *, past_cache: bool) -> Function:
-        serving = None if past_cache else self._serving(feature)
-        chosen = [
-            each
-            for each in self._added
-            if each.applies_to(feature) and (materializer_of(each.decorator) is None or each is serving)
-        ]
-        function: Function = feature.fn
-        if chosen:
-            function = _noting_frames(feature)
-        for each in chosen:
-            function = _checked(each.decorator, function, feature)
-        return function
+    def past_cache(self, feature: AnyFeature, materializer: Materializer | None = None) -> Function:
+        """Return the function whose results ``materializer`` keeps: within the decorators that were added before it.
+
+        Those added after it are around what it answers, so they must not be in what it stores as well. One that was
+        not added is taken as added last.
+        """
+        serving = self._serving(feature)
+        last = serving if serving is not None and materializer_of(serving.decorator) is materializer else None
+        inside = takewhile(lambda each: each is not last, self._added)
+        ordinary = [each for each in inside if materializer_of(each.decorator) is None and each.applies_to(feature)]
+        return _compose(feature, ordinary)
+
+    def _ordinary_and(self, serving: _Added | None) -> list[_Added]:
+        return [each for each in self._added if materializer_of(each.decorator) is None or each is serving]
 
     def _serving(self, feature: AnyFeature) -> _Added | None:
         candidates = [
@@ -105,6 +108,13 @@ def materializer_of(decorator: Decorator) -> Materializer | None:
     """Return the materializer whose ``decorator`` method this is, if it is one."""
     owner = getattr(decorator, "__self__", None)
     return owner if isinstance(owner, Materializer) else None
+
+
+def _compose(feature: AnyFeature, chosen: Sequence[_Added]) -> Function:
+    function: Function = _noting_frames(feature) if chosen else feature.fn
+    for each in chosen:
+        function = _checked(each.decorator, function, feature)
+    return function
 
 
 def _noting_frames(feature: AnyFeature) -> Function:

@@ -147,7 +147,7 @@ def materialize(
             return fresh[0]
     progress = Running(feature, running())
     with giving(params):
-        value = evaluate(progress, session.decorators.composed(feature, past_cache=True), (), call.params)
+        value = evaluate(progress, session.decorators.past_cache(feature, materializer), (), call.params)
         stored: Materialization = evaluate(progress, _store, (session, materializer, progress, identity, value), {})
     return stored
 
