@@ -25,7 +25,7 @@ from typing import Any, Generic, Protocol, TypeGuard, TypeVar
 from featurestore.repository.bytecode import bytecode_references, bytecode_walk
 from featurestore.repository.canonical import NotPlainError, canonical, pack
 from featurestore.repository.importing import External, descend, external_name, imported
-from featurestore.repository.project import is_project_class, is_project_function, is_project_module, root_of
+from featurestore.repository.project import home_of, is_project_class, is_project_function, is_project_module, root_of
 from featurestore.repository.source import SOURCES, Sources
 from featurestore.repository.syntax import Reference, references, walk
 from featurestore.repository.watching import MISSING, Watch
@@ -135,8 +135,11 @@ class _Inquiry(Generic[F]):
     direct: bool = True
     """Whether what is met belongs to the feature itself, and not to a feature that it calls."""
     numbers: dict[int, int] = field(default_factory=dict)
-    near: deque[Any] = field(default_factory=deque)
-    beyond: deque[Any] = field(default_factory=deque)
+    home: str = ""
+    """The home of the feature that led here."""
+    near: deque[tuple[Any, str]] = field(default_factory=deque)
+    """What was numbered and is still to be looked at, with its home."""
+    beyond: deque[tuple[Any, str]] = field(default_factory=deque)
     """Code of called features, looked at when all of the feature's own is done."""
     held: list[object] = field(default_factory=list)
     """Keeps alive what is numbered by id."""
@@ -150,7 +153,7 @@ class _Inquiry(Generic[F]):
     def run(self, feature: F) -> Fingerprint[F]:
         self.root = feature
         digest = blake2b(_VERSION, digest_size=16)
-        self._number(feature.fn, self.near)
+        self._number(feature.fn, self.near, home_of(feature.fn))
         for part in self._parts():
             digest.update(part)
         features = tuple(self.features[name] for name in sorted(self.features))
@@ -160,23 +163,23 @@ class _Inquiry(Generic[F]):
     def _parts(self) -> Iterator[bytes]:
         while self.near or self.beyond:
             if self.near:
-                part = self.near.popleft()
+                part, self.home = self.near.popleft()
             else:
-                part, self.direct = self.beyond.popleft(), False
+                (part, self.home), self.direct = self.beyond.popleft(), False
             yield pack("part", b"%d" % self.numbers[id(part)], self._part(part))
 
     def _part(self, part: Any) -> bytes:
-        if isinstance(part, FunctionType) and is_project_function(part):
+        if isinstance(part, FunctionType) and is_project_function(part, self.home):
             return self._function(part)
-        if isinstance(part, type) and is_project_class(part):
+        if isinstance(part, type) and is_project_class(part, self.home):
             return self._class(part)
         return self._callable(part, _Place(getattr(part, "__qualname__", type(part).__qualname__)))
 
-    def _number(self, part: object, queue: deque[Any]) -> bytes:
+    def _number(self, part: object, queue: deque[tuple[Any, str]], home: str) -> bytes:
         if id(part) not in self.numbers:
             self.numbers[id(part)] = len(self.numbers)
             self.held.append(part)
-            queue.append(part)
+            queue.append((part, home))
         return pack("see", b"%d" % self.numbers[id(part)])
 
     # What a value contributes.
@@ -190,7 +193,7 @@ class _Inquiry(Generic[F]):
             return pack("external", value.encode())
         if isinstance(value, ModuleType):
             name = value.__name__
-            return b"" if is_project_module(value) else pack("external", external_name(name).encode())
+            return b"" if is_project_module(value, self.home) else pack("external", external_name(name).encode())
         try:
             return self._plain(value, place)
         except NotPlainError:
@@ -199,18 +202,20 @@ class _Inquiry(Generic[F]):
     def _feature(self, feature: F) -> bytes:
         if self.direct and feature is not self.root:
             self.features[feature.qualified_name] = feature
-        return pack("feature", feature.qualified_name.encode(), self._number(feature.fn, self.beyond))
+        return pack(
+            "feature", feature.qualified_name.encode(), self._number(feature.fn, self.beyond, home_of(feature.fn))
+        )
 
     def _plain(self, value: object, place: _Place) -> bytes:
         classes: dict[type, None] = {}
         written = canonical(value, root=place.root, classes=classes)
         self.watch.data(value)
         self._note(self.constants, place.label)
-        return pack("plain", written, *(self._number_class(cls) for cls in classes if is_project_class(cls)))
+        return pack("plain", written, *(self._number_class(cls) for cls in classes if is_project_class(cls, self.home)))
 
     def _number_class(self, cls: type) -> bytes:
         self._note(self.helpers, f"{cls.__module__}.{cls.__qualname__}")
-        return self._number(cls, self.near)
+        return self._number(cls, self.near, self.home)
 
     def _callable(self, value: Any, place: _Place) -> bytes:
         if id(value) in self.open:
@@ -223,14 +228,18 @@ class _Inquiry(Generic[F]):
 
     def _open_callable(self, value: Any, place: _Place) -> bytes:
         match value:
-            case FunctionType() if is_project_function(value):
+            case FunctionType() if is_project_function(value, self.home):
                 if self.root is None or value is not self.root.fn:
                     self._note(self.helpers, _name_of(value))
-                return self._number(value, self.near)
+                return self._number(value, self.near, self.home)
             case FunctionType():
                 return pack("external", _external(value), *self._wrapped(value, place))
             case type():
-                return self._number_class(value) if is_project_class(value) else pack("external", _external(value))
+                return (
+                    self._number_class(value)
+                    if is_project_class(value, self.home)
+                    else pack("external", _external(value))
+                )
             case MethodType():
                 owner = value.__self__ if isinstance(value.__self__, type) else type(value.__self__)
                 parts = (value.__func__, owner, value.__self__)
@@ -262,7 +271,7 @@ class _Inquiry(Generic[F]):
         if (name := _name_in_library(value)) is not None:
             return pack("external", name.encode())
         self._note(self.opaque, f"{place.label} ({type(value).__qualname__})")
-        return self._number_class(type(value)) if is_project_class(type(value)) else b"opaque"
+        return self._number_class(type(value)) if is_project_class(type(value), self.home) else b"opaque"
 
     def _wrapped(self, function: FunctionType, place: _Place) -> Iterator[bytes]:
         """Yield what an installed decorator's wrapper holds of the project."""
@@ -316,7 +325,7 @@ class _Inquiry(Generic[F]):
                     yield pack("default", name.encode(), self._value(default, place))
 
     def _class(self, cls: type) -> bytes:
-        methods = dict(_methods(cls))
+        methods = dict(_methods(cls, self.home))
         own = tuple(each for each in methods.values() if each.__module__ == cls.__module__)
         namespace: Mapping[str, Any] = own[0].__globals__ if own else vars(sys.modules.get(cls.__module__, _NOWHERE))
         cells = {
@@ -329,7 +338,7 @@ class _Inquiry(Generic[F]):
         node = self.sources.class_(cls, tuple(each for each in own if self._has_source(each)))
         inside = set() if node is None else {id(each) for each in ast.walk(node)}
         parts = [] if node is None else [walk(node), *self._names(references(node), namespace, cells, place)]
-        parts += [self._value(base, place) for base in cls.__bases__ if is_project_class(base)]
+        parts += [self._value(base, place) for base in cls.__bases__ if is_project_class(base, self.home)]
         for name, method in methods.items():
             if id(self.sources.function(method)) not in inside:
                 parts.append(pack("attribute", name.encode(), self._value(method, place)))
@@ -343,7 +352,7 @@ class _Inquiry(Generic[F]):
         """Yield the plain data of a class as they are now, which may not be what its body says."""
         if issubclass(cls, Enum):
             for name, member in cls.__members__.items():
-                yield pack("member", name.encode(), self._value(member.value, place))
+                yield from self._attribute(name, member.value, place)
             return
         namespace = vars(cls)
         for name in (*namespace, "_fields"):
@@ -373,14 +382,14 @@ class _Inquiry(Generic[F]):
             if each.root in _MODULE_NAMES:
                 continue
             owner = place.label if each.root in cells else module
-            value = descend(self._root(each, namespace, cells), each.attributes, self.watch)
-            found = self._value(value, _Place(f"{owner}.{each}", place.root))
+            value, followed = descend(self._root(each, namespace, cells), each.attributes, self.watch, self.home)
+            found = self._value(value, _Place(".".join((owner, each.root, *followed)), place.root))
             if found:
                 yield pack("name", str(each).encode(), found)
 
     def _root(self, each: Reference, namespace: Mapping[str, Any], cells: Mapping[str, CellType]) -> Any:
         if each.imported is not None:
-            return imported(each.imported, namespace, self.watch)
+            return imported(each.imported, namespace, self.watch, self.home)
         if each.root in cells:
             return self.watch.cell(cells[each.root])
         return self.watch.name(namespace, each.root)  # a builtin is not there, and its name in the walk says it all
@@ -389,12 +398,12 @@ class _Inquiry(Generic[F]):
 _NOWHERE = ModuleType("nowhere")
 
 
-def _methods(cls: type) -> Iterator[tuple[str, FunctionType]]:
+def _methods(cls: type, home: str) -> Iterator[tuple[str, FunctionType]]:
     """Yield the functions of the project in a class, without those that a decorator such as dataclass generates."""
     for name, value in vars(cls).items():
         for each in _functions_in(value):
             generated = each.__code__.co_filename.startswith("<string>") and name.startswith("__")
-            if is_project_function(each) and not generated:
+            if is_project_function(each, home) and not generated:
                 yield (name if each is value else f"{name}.{each.__name__}"), each
 
 

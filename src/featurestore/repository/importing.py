@@ -24,14 +24,14 @@ def external_name(module: str) -> str:
     return _SAME_MODULES.get(module, module)
 
 
-def imported(each: Import, namespace: Mapping[str, Any], watch: Watch) -> Any:
-    """Return what an import inside a function gives; its bare name (a string) outside the project."""
+def imported(each: Import, namespace: Mapping[str, Any], watch: Watch, home: str = "") -> Any:
+    """Return what an import inside a function gives; only its name outside the project."""
     package = namespace.get("__package__") or str(namespace.get("__name__", "")).rpartition(".")[0]
     try:
         name = importlib.util.resolve_name("." * each.level + each.module, package)
     except ImportError:
         return MISSING
-    if not _is_of_project(name):
+    if not _is_of_project(name, home):
         return External(f"{external_name(name)}.{each.name}" if each.name else external_name(name))
     module = _load(name)
     return attribute(module, each.name, watch) if each.name and module is not MISSING else module
@@ -43,13 +43,13 @@ class External(str):
     __slots__ = ()
 
 
-def descend(value: Any, attributes: tuple[str, ...], watch: Watch) -> Any:
-    """Follow attributes for as long as they lead through modules of the project."""
-    for name in attributes:
-        if not isinstance(value, ModuleType) or not is_project_module(value):
-            break
+def descend(value: Any, attributes: tuple[str, ...], watch: Watch, home: str = "") -> tuple[Any, tuple[str, ...]]:
+    """Follow attributes for as long as they lead through modules of the project; return also those followed."""
+    for depth, name in enumerate(attributes):
+        if not isinstance(value, ModuleType) or not is_project_module(value, home):
+            return value, attributes[:depth]
         value = attribute(value, name, watch)
-    return value
+    return value, attributes
 
 
 def attribute(module: ModuleType, name: str, watch: Watch) -> Any:
@@ -61,12 +61,14 @@ def attribute(module: ModuleType, name: str, watch: Watch) -> Any:
     return found
 
 
-def _is_of_project(name: str) -> bool:
+def _is_of_project(name: str, home: str) -> bool:
+    if name.partition(".")[0] == home:
+        return True
     if (module := sys.modules.get(name)) is not None:
-        return is_project_module(module)
+        return is_project_module(module, home)
     top = name.partition(".")[0]
     if (module := sys.modules.get(top)) is not None:
-        return is_project_module(module)
+        return is_project_module(module, home)
     file = _spec_file(top)
     return file is not None and is_project_file(top, file)
 
