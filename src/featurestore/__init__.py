@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 from featurestore.declare import dispatch
 
 if TYPE_CHECKING:
+    from featurestore import dtypes as types
+    from featurestore.declare.entity import Entity, Field
     from featurestore.declare.feature import Feature
+    from featurestore.declare.on_demand import on_demand_feature_view
     from featurestore.declare.params import Column
-    from featurestore.declare.source import FileSource
+    from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
     from featurestore.declare.values import Categorical, Numeric
+    from featurestore.declare.view import FeatureService, FeatureView
     from featurestore.instants import every
     from featurestore.materializer.base import Materialization, Materializer
     from featurestore.resolvers import AtOrBefore, First, Last
@@ -32,15 +36,23 @@ _WHERE = {
     "AtOrBefore": "featurestore.resolvers",
     "Categorical": "featurestore.declare.values",
     "Column": "featurestore.declare.params",
+    "Entity": "featurestore.declare.entity",
     "Feature": "featurestore.declare.feature",
+    "FeatureService": "featurestore.declare.view",
     "FeatureStore": "featurestore.store",
+    "FeatureView": "featurestore.declare.view",
+    "Field": "featurestore.declare.entity",
     "FileSource": "featurestore.declare.source",
     "First": "featurestore.resolvers",
+    "KafkaSource": "featurestore.declare.source",
     "Last": "featurestore.resolvers",
     "Materialization": "featurestore.materializer.base",
     "Materializer": "featurestore.materializer.base",
     "Numeric": "featurestore.declare.values",
+    "PushSource": "featurestore.declare.source",
+    "RequestSource": "featurestore.declare.source",
     "every": "featurestore.instants",
+    "on_demand_feature_view": "featurestore.declare.on_demand",
 }
 """Public names and the modules that they come from, loaded on first use."""
 
@@ -63,14 +75,21 @@ __all__ = [
     "AtOrBefore",
     "Categorical",
     "Column",
+    "Entity",
     "Feature",
+    "FeatureService",
     "FeatureStore",
+    "FeatureView",
+    "Field",
     "FileSource",
     "First",
+    "KafkaSource",
     "Last",
     "Materialization",
     "Materializer",
     "Numeric",
+    "PushSource",
+    "RequestSource",
     "add_decorator",
     "add_features",
     "config",
@@ -80,9 +99,11 @@ __all__ = [
     "fs",
     "get_features",
     "lineage",
+    "on_demand_feature_view",
     "register_feature",
     "register_source",
     "remove_decorator",
+    "types",
     "with_params",
 ]
 
@@ -112,6 +133,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(_default(), name)
     elif name in _WHERE:
         value = getattr(importlib.import_module(_WHERE[name]), name)
+    elif name == "types":
+        value = importlib.import_module("featurestore.dtypes")
     else:
         raise AttributeError(f"module 'featurestore' has no attribute {name!r}")
     globals()[name] = value

@@ -1,53 +1,219 @@
-"""Where data comes from: files, by name."""
+"""Where data comes from: files, pushes, streams and requests. Names and facts only; nothing is opened here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from pathlib import PurePath
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from featurestore.declare.naming import require_name
 from featurestore.errors import RegistrationError
 
-__all__ = ["FileSource"]
+if TYPE_CHECKING:
+    from featurestore.declare.entity import Field
 
-_FORMATS = {
+__all__ = ["FORMATS", "FileSource", "KafkaSource", "PushSource", "RequestSource", "Source"]
+
+FORMATS = ("parquet", "csv", "ndjson", "ipc", "delta", "iceberg")
+_SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".csv": "csv",
     ".tsv": "csv",
-    ".json": "json",
-    ".ndjson": "json",
-    ".jsonl": "json",
+    ".json": "ndjson",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "ipc",
+    ".feather": "ipc",
+    ".ipc": "ipc",
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class FileSource:
-    """Files of one table: a path, or a glob of paths, under a name that SQL features can use.
+    """Files of one table: a path, a glob, a folder (Delta, Iceberg, hive partitions) or the URL of an object store.
+
+    Args:
+        path: relative ones are looked up from the repository's folder.
+        name: by default the file's name without its ending.
+        timestamp_field: column of the event timestamp; ``event_timestamp_column`` is the same.
+        created_timestamp_column: decides between rows of equal key and event timestamp: the later one counts.
+        available_at: column that says when a row became known; before that no label sees it.
+        field_mapping: ``{column in the file: name from here on}``.
+        file_format: ``"parquet"``, ``"csv"``, ``"ndjson"``, ``"ipc"``, ``"delta"`` or ``"iceberg"``; by default told
+            by the ending of the path.
+        timezone: of naive times in the files; UTC by default.
+        separator: of CSV files; a tab where the path ends in ``.tsv``, else a comma.
+        hive_partitioning: whether ``key=value`` folders are columns; by default where the path has such.
+        union_by_name: take columns that only some of the files have, null in the others, instead of refusing them.
+        s3_endpoint_override: endpoint of an S3-compatible store.
+        description: one line.
+        tags: by name.
+        owner: who answers for it.
+
+    Raises:
+        RegistrationError: a format that is not known, an unknown time zone, two different timestamp columns.
 
     Example:
-        >>> FileSource("data/events.parquet").name
-        'events'
+        >>> FileSource("data/events.parquet", timestamp_field="at").format
+        'parquet'
     """
 
     path: str
-    name: str = ""
+    name: str
+    timestamp_field: str
+    created_timestamp_column: str
+    available_at: str
+    field_mapping: Mapping[str, str]
+    format: str
+    timezone: str | None
+    separator: str
+    hive_partitioning: bool | None
+    union_by_name: bool
+    s3_endpoint_override: str
+    description: str
+    tags: Mapping[str, str]
+    owner: str
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        name: str = "",
+        *,
+        timestamp_field: str = "",
+        event_timestamp_column: str = "",
+        created_timestamp_column: str = "",
+        available_at: str = "",
+        field_mapping: Mapping[str, str] | None = None,
+        file_format: str | None = None,
+        timezone: str | None = None,
+        separator: str = "",
+        hive_partitioning: bool | None = None,
+        union_by_name: bool = False,
+        s3_endpoint_override: str = "",
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        owner: str = "",
+    ) -> None:
+        text = fspath(path)
+        chosen = name or PurePath(text).stem
+        values: dict[str, object] = {
+            "path": text,
+            "name": chosen,
+            "timestamp_field": _one_timestamp(chosen, timestamp_field, event_timestamp_column),
+            "created_timestamp_column": created_timestamp_column,
+            "available_at": available_at,
+            "field_mapping": dict(field_mapping or {}),
+            "format": _format(chosen, text, file_format),
+            "timezone": _zone(chosen, timezone),
+            "separator": separator or ("\t" if text.endswith(".tsv") else ","),
+            "hive_partitioning": hive_partitioning,
+            "union_by_name": union_by_name,
+            "s3_endpoint_override": s3_endpoint_override,
+            "description": description,
+            "tags": dict(tags or {}),
+            "owner": owner,
+        }
+        for attribute, value in values.items():
+            object.__setattr__(self, attribute, value)
+
+
+@dataclass(frozen=True, slots=True)
+class PushSource:
+    """Rows that are pushed to the store; ``batch_source`` has their history."""
+
+    name: str
+    batch_source: FileSource | None = None
     description: str = ""
-    owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
 
     def __post_init__(self) -> None:
-        path = PurePath(self.path)
-        object.__setattr__(self, "path", str(self.path))
-        object.__setattr__(self, "name", self.name or path.stem)
-        if path.suffix.lower() not in _FORMATS:
-            raise RegistrationError(
-                f"source {self.name!r} has files of an unknown format",
-                found=repr(self.path),
-                expected=f"a name ending in {', '.join(_FORMATS)}",
-            )
+        require_name("push source", self.name)
 
-    @property
-    def format(self) -> str:
-        """``parquet``, ``csv`` or ``json``, by the ending of the path."""
-        return _FORMATS[PurePath(self.path).suffix.lower()]
+
+@dataclass(frozen=True, slots=True)
+class KafkaSource:
+    """Rows that arrive on a Kafka topic; ``batch_source`` has their history."""
+
+    name: str
+    timestamp_field: str
+    topic: str
+    kafka_bootstrap_servers: str
+    message_format: str = "json"
+    batch_source: FileSource | None = None
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+
+    def __post_init__(self) -> None:
+        require_name("Kafka source", self.name)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class RequestSource:
+    """Values that come with the request, for on-demand features."""
+
+    name: str
+    schema: tuple[Field, ...]
+    description: str
+    tags: Mapping[str, str]
+    owner: str
+
+    def __init__(
+        self,
+        name: str,
+        schema: Sequence[Field],
+        *,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        owner: str = "",
+    ) -> None:
+        require_name("request source", name)
+        for attribute, value in (
+            ("name", name),
+            ("schema", tuple(schema)),
+            ("description", description),
+            ("tags", dict(tags or {})),
+            ("owner", owner),
+        ):
+            object.__setattr__(self, attribute, value)
+
+
+Source = FileSource | PushSource | KafkaSource
+
+
+def _one_timestamp(source: str, one: str, other: str) -> str:
+    if one and other and one != other:
+        raise RegistrationError(
+            f"source {source!r} names two timestamp columns",
+            found=f"timestamp_field={one!r}, event_timestamp_column={other!r}",
+            expected="one of the two",
+        )
+    return one or other
+
+
+def _format(source: str, path: str, given: str | None) -> str:
+    chosen = given or _SUFFIXES.get(PurePath(path).suffix.lower(), "" if PurePath(path).suffix else "parquet")
+    if chosen not in FORMATS:
+        raise RegistrationError(
+            f"source {source!r} has files of an unknown format",
+            found=repr(given or path),
+            expected=f"a path ending in {', '.join(_SUFFIXES)}, or file_format= one of {', '.join(FORMATS)}",
+        )
+    return chosen
+
+
+def _zone(source: str, name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise RegistrationError(
+            f"source {source!r} has an unknown time zone", found=repr(name), expected="such as 'America/New_York'"
+        ) from error
+    return name

@@ -61,9 +61,13 @@ def _read(connection: duckdb.DuckDBPyConnection, source: FileSource) -> duckdb.D
             return connection.read_parquet(source.path)
         case "csv":
             return connection.read_csv(source.path)
-        case "json":
+        case "ndjson":
             return connection.read_json(source.path)
-    raise AssertionError(source.format)
+    raise FrameError(
+        f"SQL features cannot read source {source.name!r}",
+        found=f"format {source.format}",
+        expected="Parquet, CSV or NDJSON files",
+    )
 
 
 def _tables(session: Session) -> Iterable[str]:
