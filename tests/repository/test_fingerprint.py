@@ -274,6 +274,21 @@ def test_a_connection_is_listed_and_does_not_count(project: Project) -> None:
     ]
 
 
+def test_objects_are_not_asked_for_attributes_that_they_may_answer_oddly(project: Project) -> None:
+    text = "class A:\n __slots__ = ()\n def __getattr__(self, name): raise ValueError\na = A()\ndef f(): return a.b\n"
+    found = project.fingerprint(text)
+    assert [name.split(".", 1)[1] for name in (*found.helpers, *found.opaque)] == ["A", "a (A)"]
+
+
+def test_what_was_registered_with_a_dispatcher_of_the_standard_library_counts_each_time_alike(project: Project) -> None:
+    text = (
+        "import functools\n@functools.singledispatch\ndef g(x): return 1\n"
+        "@g.register\ndef _(x: int): return 2\ndef f(): return g(1)\n"
+    )
+    assert project.digest(text) == project.digest(text)
+    assert project.digest(text) != project.digest(text.replace("return 2", "return 3"))
+
+
 def test_objects_of_libraries_count_by_name(project: Project) -> None:
     one = project.fingerprint("from polars import col\ndef f(): return col('x')\n")
     other = project.fingerprint("from polars import lit as col\ndef f(): return col('x')\n")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import logging
 import sys
 from collections import deque
@@ -265,9 +266,9 @@ class _Inquiry(Generic[F]):
             return b""  # they say nothing of values
         if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType):
             return pack("external", _external(value))
-        attributes = getattr(value, "__dict__", {})
-        if "__wrapped__" in attributes:  # functools.cache and its like
-            return pack("wrapped", type(value).__name__.encode(), self._value(attributes["__wrapped__"], place))
+        wrapped = inspect.getattr_static(value, "__wrapped__", MISSING)  # runs no code of the object's own
+        if wrapped is not MISSING:  # functools.cache and its like
+            return pack("wrapped", type(value).__name__.encode(), self._value(wrapped, place))
         if (name := _name_in_library(value)) is not None:
             return pack("external", name.encode())
         self._note(self.opaque, f"{place.label} ({type(value).__qualname__})")
@@ -276,7 +277,8 @@ class _Inquiry(Generic[F]):
     def _wrapped(self, function: FunctionType, place: _Place) -> Iterator[bytes]:
         """Yield what an installed decorator's wrapper holds of the project."""
         held = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-        for each in (function.__dict__.get("__wrapped__"), *held):
+        registries = (part for each in held if isinstance(each, dict) for part in [*each.values()])  # singledispatch
+        for each in (function.__dict__.get("__wrapped__"), *held, *registries):
             if isinstance(each, FunctionType | MethodType | type) or self.is_feature(each):
                 yield self._value(each, place)
 
@@ -434,8 +436,11 @@ def _name_of(function: FunctionType) -> str:
 
 def _external(value: Any) -> bytes:
     """Name something installed by its package and its own name; where inside the package it lies may change."""
-    package = external_name(str(getattr(value, "__module__", None) or "").partition(".")[0].lstrip("_"))
-    return f"{package}:{getattr(value, '__qualname__', '')}".encode()
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+    if isinstance(value, FunctionType):  # a wrapper bears the names of what it wraps; its code has its own
+        module, name = value.__globals__.get("__name__"), value.__code__.co_qualname.partition(".<locals>")[0]
+    package = external_name(str(module or "").partition(".")[0].lstrip("_"))
+    return f"{package}:{name}".encode()
 
 
 def _name_in_library(value: object) -> str | None:
