@@ -150,7 +150,8 @@ def _column_codes(column: pl.Series) -> _Codes:
     smallest, greatest = column.min(), column.max()
     if smallest is None or greatest is None:
         return _Shifted(0, 1)
-    assert isinstance(smallest, int) and isinstance(greatest, int)
+    assert isinstance(smallest, int)
+    assert isinstance(greatest, int)
     size = greatest - smallest + 1
     return _Shifted(smallest, size) if size <= _DIRECT else _numbers(column)
 

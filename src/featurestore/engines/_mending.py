@@ -22,7 +22,7 @@ _RUN, _RANK = "__fs_run", "__fs_rank"
 
 @dataclass(frozen=True, slots=True)
 class Mender:
-    """Orders the rows of ties of one view. The declared fields that nobody asked for are read only if it comes to that."""
+    """Orders the rows of ties of one view. Declared fields that nobody asked for are read only if it comes to that."""
 
     source: OpenRead
     keys: tuple[pl.Expr, ...]

@@ -77,9 +77,7 @@ def _gathered(values: pl.DataFrame, positions: Ints) -> pl.DataFrame:
     return values.select(pl.all().gather(index))
 
 
-def _statuses(
-    view: ViewJoin, gathered: pl.DataFrame, positions: Ints, expired: Bools | None
-) -> Iterator[pl.Series]:
+def _statuses(view: ViewJoin, gathered: pl.DataFrame, positions: Ints, expired: Bools | None) -> Iterator[pl.Series]:
     for one in view.selected:
         if one.status is not None:
             yield _status(one, gathered.get_column(one.output), positions, expired)

@@ -83,7 +83,8 @@ class OpenPlan:
     def _as_keys(self, columns: Iterable[str], schema: pl.Schema, view: ViewJoin) -> list[pl.Expr]:
         typed = zip(columns, self.key_types[view], strict=True)
         return [
-            _keys.as_key(name, schema[name], target).alias(f"{KEY}{index}") for index, (name, target) in enumerate(typed)
+            _keys.as_key(name, schema[name], target).alias(f"{KEY}{index}")
+            for index, (name, target) in enumerate(typed)
         ]
 
 

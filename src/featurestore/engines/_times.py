@@ -65,7 +65,7 @@ def _localized(column: pl.Expr, dtype: pl.DataType, zone: str) -> tuple[pl.Expr,
         column, dtype = column.cast(pl.Datetime("us")), pl.Datetime("us")
     earlier = (column - _BEFORE_GAP).dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
     usual = column.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
-    return pl.coalesce(usual, earlier + _BEFORE_GAP), pl.Datetime(dtype.time_unit, zone)  # type: ignore[attr-defined]
+    return pl.coalesce(usual, earlier + _BEFORE_GAP), pl.Datetime(dtype.time_unit, zone)
 
 
 def in_range(

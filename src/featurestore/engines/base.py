@@ -20,8 +20,10 @@ class Engine(Protocol):
     `featurestore.testing.engines.EngineConformance` examines. It keeps nothing between calls.
     """
 
-    name: str
-    """What settings and `explain` call it."""
+    @property
+    def name(self) -> str:
+        """What settings and `explain` call it."""
+        ...
 
     def join(self, plan: TrainingPlan) -> pl.DataFrame:
         """Return the labels of ``plan`` with its outputs appended.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
-from featurestore.engines import _times
 from featurestore.engines._asof import NEVER, SortedLabels, newest_rows, sort_labels
 from featurestore.engines._codes import Coder, Ints, coder
+from featurestore.engines._labels import integers, label_times
 from featurestore.engines._mending import Mender
 from featurestore.engines._results import Stamps, assembled, view_columns
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, OpenPlan, OpenRead, open_plan
 from featurestore.planning.training import TrainingPlan, ViewJoin
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["PolarsEngine"]
 
@@ -61,16 +64,6 @@ class _Labels:
         return self.sides[identity]
 
 
-def label_times(plan: TrainingPlan) -> Ints:
-    """Return the label times in UTC microseconds, `NEVER` where there is none."""
-    dtype = plan.labels.schema[plan.timestamp]
-    return _integers(plan.labels.select(_times.rounded_down(plan.timestamp, dtype)).to_series(), missing=NEVER)
-
-
-def _integers(column: pl.Series, *, missing: int) -> Ints:
-    return (column.fill_null(missing) if column.null_count() else column).to_numpy()
-
-
 def _side(keys: Sequence[pl.Series], at: Ints) -> _Side:
     if not keys:
         return _Side(sort_labels(np.zeros(len(at), np.int64), at, 1), None)
@@ -100,4 +93,4 @@ def _join_view(opened: OpenPlan, view: ViewJoin, rows: pl.DataFrame, side: _Side
 
 
 def _times_of(rows: pl.DataFrame, expression: pl.Expr) -> Ints:
-    return _integers(rows.select(expression).to_series(), missing=NEVER)
+    return integers(rows.select(expression).to_series(), missing=NEVER)

@@ -103,8 +103,9 @@ def _decimal_number(value: Decimal) -> int:
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise UnsupportedValueError("a decimal has no canonical order", found=str(value), expected="a finite decimal")
-    coefficient = int("".join(map(str, digits)))
-    return (-coefficient if sign else coefficient) * 10 ** (exponent + _DECIMAL_PLACES)
+    coefficient: int = int("".join(map(str, digits)))
+    shifted: int = coefficient * 10 ** (exponent + _DECIMAL_PLACES)
+    return -shifted if sign else shifted
 
 
 def _time_number(value: datetime | date | time | timedelta) -> int:

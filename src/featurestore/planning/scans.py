@@ -56,7 +56,7 @@ class KeyRange:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One scan of a source, for all the views that share it. The bounds only spare work: rows outside match no label."""
+    """One scan of a source, for all views that share it. The bounds only spare work: rows outside match no label."""
 
     scan: Scan
     columns: tuple[str, ...]

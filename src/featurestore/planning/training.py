@@ -4,9 +4,9 @@ Nothing here knows how declarations, references or projects look: the caller res
 an engine receives one shape whatever the user wrote.
 
 **Visibility at t:** a row is visible when its event timestamp is at most t and, where the scan has an available time,
-that is at most t too. **Value at t:** the greatest visible row of the key in the order of `featurestore.planning.order`;
-nothing when its event timestamp is below t - ttl. Labels of finer resolution than microseconds round down and the times
-of rows round up, so that nothing leaks.
+that is at most t too. **Value at t:** the greatest visible row of the key, in the order that
+`featurestore.planning.order` defines; nothing when its event timestamp is below t - ttl. Labels of finer resolution
+than microseconds round down and the times of rows round up, so that nothing leaks.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class ViewJoin:
         """The columns that the view adds to the result, features first."""
         features = [one.output for one in self.selected]
         statuses = [one.status for one in self.selected if one.status is not None]
-        return tuple([*features, *statuses, *([self.event_timestamp] if self.event_timestamp else [])])
+        return (*features, *statuses, *([self.event_timestamp] if self.event_timestamp else []))
 
     @property
     def wants_statuses(self) -> bool:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
 from hypothesis import HealthCheck, given, settings
 from polars.testing import assert_frame_equal
 
@@ -23,6 +23,9 @@ from featurestore.engines.base import Engine
 from featurestore.planning.order import canonical_bytes
 from featurestore.testing import reference
 from featurestore.testing.training_cases import TIME, Case, cases
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["EngineConformance", "assert_agrees"]
 

@@ -85,7 +85,8 @@ def _newest(view: ViewJoin, label: Row, at: int | None, rows: Sequence[Row]) -> 
 
 
 def _matches(view: ViewJoin, label: Row, row: Row) -> bool:
-    return all(_is_key(label[ours]) and _is_key(row[theirs]) and label[ours] == row[theirs] for ours, theirs in view.keys)
+    pairs = [(label[ours], row[theirs]) for ours, theirs in view.keys]
+    return all(_is_key(ours) and _is_key(theirs) and ours == theirs for ours, theirs in pairs)
 
 
 def _is_key(value: object) -> bool:

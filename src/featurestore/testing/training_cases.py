@@ -25,6 +25,7 @@ _SUMMER = 1_710_054_000_000_000_000
 """2024-03-10 07:00 UTC in nanoseconds: New York's clocks go from 02:00 on to 03:00."""
 _STEPS = (-3_600_000_000_000, -1_000_000, -1_000, -1, 0, 1, 999, 1_000, 1_001, 1_000_000, 3_600_000_000_000)
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
+_WEST = 5 * 3_600_000_000_000
 _DAY = 86_400_000_000_000
 _TTLS = (None, 0, 1, 2, 1_000, 3_600_000_000, 3_600_000_001)
 
@@ -74,7 +75,6 @@ class Source:
     scan: Scan
     frame: pl.DataFrame
     rows: list[dict[str, object]]
-    keys: tuple[str, ...]
     fields: tuple[str, ...]
 
 
@@ -170,7 +170,7 @@ def _sources(
         renames=renames,
     )
     stored = frame.rename({"f0": "RAW"}) if renames else frame
-    return Source(scan, stored, rows, tuple(f"k{i}" for i in range(len(keys))), tuple(f"f{i}" for i in range(len(fields))))
+    return Source(scan, stored, rows, tuple(f"f{i}" for i in range(len(fields))))
 
 
 @st.composite
@@ -207,7 +207,8 @@ def _times(draw: st.DrawFn, height: int, base: int, *, local: str | None, up: bo
     nanos = [None if step is None else (base + step) // size * size for step in steps]
     if local is not None:
         # As a local time, so that the repeated hour and the gap lie in the middle of what is drawn.
-        nanos = [None if nano is None else nano - nano % size - (5 * 3_600_000_000_000 if kind != "date" else 0) for nano in nanos]
+        shift = 0 if kind == "date" else _WEST
+        nanos = [None if nano is None else nano - shift for nano in nanos]
     dtype = pl.Date() if kind == "date" else pl.Datetime("us" if kind == "ns" and local else kind)  # type: ignore[arg-type]
     series = pl.Series(TIME, nanos, dtype=pl.Int64).cast(pl.Datetime("ns")).cast(dtype)
     if local is not None:
