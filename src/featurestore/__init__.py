@@ -14,6 +14,7 @@ from featurestore.declare import dispatch
 
 if TYPE_CHECKING:
     from featurestore import dtypes as types
+    from featurestore.adapters import open_materializer
     from featurestore.declare.entity import Entity, Field
     from featurestore.declare.feature import Feature
     from featurestore.declare.on_demand import on_demand_feature_view
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 
     fs: FeatureStore
     config: Config
+    # With their types, so that a decorated function keeps its own for checkers.
+    add_decorator = fs.add_decorator
+    add_features = fs.add_features
+    describe = fs.describe
+    features = fs.features
+    get_features = fs.get_features
+    lineage = fs.lineage
+    register_feature = fs.register_feature
+    register_source = fs.register_source
+    remove_decorator = fs.remove_decorator
+    with_params = fs.with_params
 
 __version__ = "0.1.0"
 
@@ -53,6 +65,7 @@ _WHERE = {
     "RequestSource": "featurestore.declare.source",
     "every": "featurestore.instants",
     "on_demand_feature_view": "featurestore.declare.on_demand",
+    "open_materializer": "featurestore.adapters",
 }
 """Public names and the modules that they come from, loaded on first use."""
 
@@ -100,6 +113,7 @@ __all__ = [
     "get_features",
     "lineage",
     "on_demand_feature_view",
+    "open_materializer",
     "register_feature",
     "register_source",
     "remove_decorator",
