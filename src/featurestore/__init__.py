@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from featurestore.instants import every
     from featurestore.materializer.base import Materialization, Materializer
     from featurestore.resolvers import AtOrBefore, First, Last
-    from featurestore.settings import Config
     from featurestore.store import FeatureStore
 
-    fs: FeatureStore
-    config: Config
+    fs = FeatureStore()
+    config = fs.config
     # With their types, so that a decorated function keeps its own for checkers.
     add_decorator = fs.add_decorator
     add_features = fs.add_features
