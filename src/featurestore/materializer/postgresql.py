@@ -51,8 +51,10 @@ _ATTEMPTS = 10
 class _Stored:
     """Where a result is."""
 
+    feature_name: str
     table: str
-    schema: str
+    types: str
+    """The frame's schema as `schema_to_text` writes it."""
 
 
 class PostgresMaterializer(Materializer):
@@ -101,7 +103,7 @@ class PostgresMaterializer(Materializer):
 
     def put(self, record: Materialization, frame: pl.DataFrame) -> None:
         columns_of.require_storable(record, frame)
-        stored = _Stored(_new_table(record), schema_to_text(frame.schema))
+        stored = _Stored(record.feature_name, _new_table(record), schema_to_text(frame.schema))
         with self._session(f"storing a result of {record.feature_name}") as session, session.writing():
             catalogue = _Catalogue(session, self.schema)
             catalogue.make()
@@ -122,18 +124,25 @@ class PostgresMaterializer(Materializer):
                 if state_of(error) not in _GONE:
                     raise
                 return ()
-        self._known.update({record.identity: stored for record, stored in listed})
+        others = {
+            identity: stored
+            for identity, stored in self._known.copy().items()
+            if feature_name not in (None, stored.feature_name)
+        }
+        self._known = others | {record.identity: stored for record, stored in listed}
         return tuple(record for record, _ in listed)
 
     def open(self, record: Materialization) -> pl.LazyFrame:
         import polars as pl
 
-        schema = schema_from_text(self._where(record).schema)
+        identity = record.identity
+        types = self._where(record, identity).types
+        schema = schema_from_text(types)
         if not schema:
             return pl.LazyFrame()
         return scan(
             schema,
-            partial(self._read, (record, schema)),
+            partial(self._read, (record, identity, types)),
             supports=partial(columns_of.supports, schema=schema),
             name=f"PostgreSQL {record.feature_name}",
         )
@@ -156,7 +165,7 @@ class PostgresMaterializer(Materializer):
 
     def _read(
         self,
-        opened: tuple[Materialization, pl.Schema],
+        opened: tuple[Materialization, str, str],
         columns: Sequence[str],
         where: Predicate | None,
         limit: int | None,
@@ -165,23 +174,23 @@ class PostgresMaterializer(Materializer):
         """Read rows, all before the first is handed on: a query that reads two results would wait for itself if the
         connection were lent to one of them while it is asked for the other.
         """
-        record, schema = opened
+        record, identity, types = opened
         for _ in range(_ATTEMPTS):
-            stored = self._where(record)
-            _require_schema(record, schema, stored)
+            stored = self._where(record, identity)
+            if stored.types != types:
+                raise _reshaped(record, types, stored.types)
             with self._session(f"reading a result of {record.feature_name}") as session:
-                table = _Table(session, self.schema, stored.table, schema)
+                table = _Table(session, self.schema, stored.table, schema_from_text(types))
                 try:
                     with session.reading():
                         return table.read(columns, where, limit, batch_size or _ROWS_A_BLOCK)
                 except session.error as error:
                     if state_of(error) not in _GONE:
                         raise
-            self._known.pop(record.identity, None)  # replaced since it was looked up
+            self._known.pop(identity, None)  # replaced since it was looked up
         raise not_materialized(record, where=f"the schema {self.schema!r} of PostgreSQL")
 
-    def _where(self, record: Materialization) -> _Stored:
-        identity = record.identity
+    def _where(self, record: Materialization, identity: str) -> _Stored:
         known = self._known.get(identity)
         if known is not None:
             return known
@@ -220,15 +229,16 @@ def _require_name(schema: str) -> None:
         )
 
 
-def _require_schema(record: Materialization, opened: pl.Schema, stored: _Stored) -> None:
-    now = schema_from_text(stored.schema)
-    if now != opened:
-        raise MaterializationError(
-            f"the result of {record.feature_name} was replaced by one of another shape",
-            found=", ".join(f"{name}: {dtype}" for name, dtype in now.items()),
-            expected=", ".join(f"{name}: {dtype}" for name, dtype in opened.items()),
-            fix="open it again",
-        )
+def _reshaped(record: Materialization, opened: str, stored: str) -> MaterializationError:
+    def spelled(types: str) -> str:
+        return ", ".join(f"{name}: {dtype}" for name, dtype in schema_from_text(types).items())
+
+    return MaterializationError(
+        f"the result of {record.feature_name} was replaced by one of another shape",
+        found=spelled(stored),
+        expected=spelled(opened),
+        fix="open it again",
+    )
 
 
 def _new_table(record: Materialization) -> str:
@@ -286,16 +296,17 @@ class _Catalogue:
         self.session.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", [str(key)])
 
     def table(self, identity: str) -> _Stored | None:
-        rows = self.session.rows(f"SELECT layout, table_name, types FROM {self.name} WHERE identity = %s", [identity])
+        where = "layout, feature_name, table_name, types"
+        rows = self.session.rows(f"SELECT {where} FROM {self.name} WHERE identity = %s", [identity])
         return _stored(*rows[0]) if rows else None
 
     def entries(self, feature_name: str | None) -> list[tuple[Materialization, _Stored]]:
-        statement = f"SELECT layout, table_name, types, record FROM {self.name}"
+        statement = f"SELECT record, layout, feature_name, table_name, types FROM {self.name}"
         if feature_name is None:
             rows = self.session.rows(statement)
         else:
             rows = self.session.rows(f"{statement} WHERE feature_name = %s", [feature_name])
-        return [(Materialization.from_json(record), _stored(*where)) for *where, record in rows]
+        return [(Materialization.from_json(record), _stored(*where)) for record, *where in rows]
 
     def enter(self, record: Materialization, stored: _Stored) -> None:
         self.session.execute(
@@ -303,7 +314,7 @@ class _Catalogue:
             " VALUES (%s, %s, %s, %s::integer, %s, %s) ON CONFLICT (identity) DO UPDATE SET table_name ="
             " excluded.table_name, layout = excluded.layout, stored = now(), types = excluded.types,"
             " record = excluded.record",
-            [record.identity, record.feature_name, stored.table, str(_LAYOUT), stored.schema, record.to_json()],
+            [record.identity, record.feature_name, stored.table, str(_LAYOUT), stored.types, record.to_json()],
         )
 
     def remove(self, identity: str) -> str | None:
@@ -315,7 +326,7 @@ class _Catalogue:
         self.session.execute(f"DROP TABLE IF EXISTS {self.quoted_schema}.{self.session.quote(table)}")
 
 
-def _stored(layout: int, table: str, schema: str) -> _Stored:
+def _stored(layout: int, feature_name: str, table: str, types: str) -> _Stored:
     if layout > _LAYOUT:
         raise ConfigurationError(
             "the results in PostgreSQL were stored by a newer featurestore",
@@ -323,7 +334,7 @@ def _stored(layout: int, table: str, schema: str) -> _Stored:
             expected=f"layout {_LAYOUT}",
             fix="upgrade featurestore, or use another schema",
         )
-    return _Stored(table, schema)
+    return _Stored(feature_name, table, types)
 
 
 # ---- one result -----------------------------------------------------------------------------------------------------
@@ -387,24 +398,17 @@ class _Table:
         import polars as pl
 
         values = zip(*rows, strict=True) if rows else ((),) * len(columns)
-        return pl.DataFrame(
-            [
-                columns_of.decoded(pl.Series(name, items, columns_of.arrival_type(self.types[name])), self.types[name])
-                for name, items in zip(columns, values, strict=True)
-            ]
-        )
+        pairs = zip(columns, values, strict=True)
+        return pl.DataFrame({name: columns_of.fetched(name, items, self.types[name]) for name, items in pairs})
 
     def _parsed(self, columns: Sequence[str], block: bytes) -> pl.DataFrame:
         import polars as pl
 
         arrivals = {f"column_{place}": columns_of.arrival_type(self.types[name]) for place, name in enumerate(columns)}
         arrived = pl.read_csv(block, has_header=False, schema={"first": pl.Int8(), **arrivals}).drop("first")
-        return pl.DataFrame(
-            [
-                columns_of.decoded(values.alias(name), self.types[name])
-                for name, values in zip(columns, arrived, strict=True)
-            ]
-        )
+        pairs = zip(columns, arrived, strict=True)
+        # By name: a list of series would give a name of its own to the one that is called "".
+        return pl.DataFrame({name: columns_of.decoded(values, self.types[name]) for name, values in pairs})
 
 
 def _csv(frame: pl.DataFrame) -> Iterator[bytes]:

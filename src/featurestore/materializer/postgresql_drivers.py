@@ -153,15 +153,23 @@ class Session:
 
     def quote(self, name: str) -> str:
         """Return ``name`` as a quoted identifier, for use in the statements of a session."""
+        known = _quoted.get(name)
+        if known is None:
+            # Remembered, as a driver takes longer to quote a name than to send a statement.
+            known = self._quote(name).replace("%", "%%")
+            if len(_quoted) < 10_000:
+                _quoted[name] = known
+        return known
+
+    def _quote(self, name: str) -> str:
         if self.is_psycopg3:
             from psycopg import sql
 
-            quoted = sql.Identifier(name).as_string(self.connection)
-        else:
-            from psycopg2 import sql as sql2
+            return sql.Identifier(name).as_string(self.connection)
+        from psycopg2 import sql as sql2
 
-            quoted = sql2.Identifier(name).as_string(self._cursor())
-        return quoted.replace("%", "%%")
+        with contextlib.closing(self._cursor()) as cursor:
+            return sql2.Identifier(name).as_string(cursor)
 
     def _run(self, statement: str, params: Sequence[object]) -> Any:
         cursor = self._cursor()
@@ -191,6 +199,10 @@ class Session:
     def translated(self, error: Exception, what: str) -> FeatureStoreError:
         """Return the driver's ``error``, met while doing ``what``, as one of ours."""
         return _translated(error, what, lost=bool(self.connection.closed))
+
+
+_quoted: dict[str, str] = {}
+"""Names as both drivers quote them."""
 
 
 def state_of(error: Exception) -> str:
