@@ -1,4 +1,4 @@
-"""The store: declarations, decorators, materializers and retrieval, composed."""
+"""The function side of a store: registering, calling, joining, decorating and materializing functions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from featurestore.declare import dispatch
-from featurestore.declare.collector import Collector, collected
 from featurestore.declare.feature import Feature
 from featurestore.declare.registering import Options, feature_of
 from featurestore.declare.source import FileSource
 from featurestore.declare.values import ValueType
 from featurestore.errors import FeatureStoreWarning
-from featurestore.instants import Clock, SystemClock
 from featurestore.repository.clocks import clock_calls
 from featurestore.repository.descriptions import Description, FeatureList
 from featurestore.repository.lineage import Lineage, lineage_of
@@ -28,31 +26,18 @@ from featurestore.settings import Config
 if TYPE_CHECKING:
     from featurestore.materializer.base import Materialization, Materializer
 
-__all__ = ["FeatureStore", "Params"]
+__all__ = ["Functions", "Params"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 As = Literal["pandas", "polars", "lazy", "arrow", "duckdb", "ibis", "spark"]
 
 
-class FeatureStore:
-    """A store over registered functions.
+class Functions:
+    """What a store does with registered functions."""
 
-    The default one is ``featurestore.fs``; the functions of the module are its methods.
-
-    Args:
-        clock: where now comes from; the machine's clock by default.
-
-    Attributes:
-        config: settings, such as ``config.interactive``.
-    """
-
-    def __init__(self, *, clock: Clock | None = None, _collector: Collector | None = None) -> None:
-        self.config = Config()
-        self._session = Session(_collector if _collector is not None else collected, clock or SystemClock())
-
-    def __repr__(self) -> str:
-        return f"<FeatureStore of {len(self._session.collector)} features>"
+    config: Config
+    _session: Session
 
     # ---- declaring -----------------------------------------------------------------------------------------------
 
@@ -239,7 +224,7 @@ class FeatureStore:
     # ---- what declarations and materializers ask for (declare.dispatch.Dispatcher) ------------------------------
 
     @contextmanager
-    def active(self) -> Iterator[FeatureStore]:
+    def active(self) -> Iterator[Self]:
         """Let this store answer the calls of registered functions meanwhile, instead of the default one."""
         token = dispatch.active.set(self)
         try:
@@ -290,18 +275,18 @@ class FeatureStore:
 class Params:
     """Parameters that wait for the features that take them: what ``with_params`` returns."""
 
-    _store: FeatureStore = field(repr=False)
+    _store: Functions = field(repr=False)
     params: Mapping[str, Any]
 
     def get_features(self, *features: Any, full_feature_names: bool = False, as_: As | None = None) -> Any:
-        """Return the table of several features, as `FeatureStore.get_features` does."""
+        """Return the table of several features, as the store's `get_features` does."""
         with self._store.active():
             return retrieving.get_features(
                 self._store._session, features, self.params, full_feature_names=full_feature_names, as_=as_
             )
 
     def add_features(self, frame: Any, *features: Any) -> Any:
-        """Return ``frame`` with new columns, as `FeatureStore.add_features` does."""
+        """Return ``frame`` with new columns, as the store's `add_features` does."""
         chosen = [self._store.resolve(feature) for feature in features]
         with self._store.active():
             return columns.add_features(self._store._session, frame, chosen, self.params)
