@@ -190,7 +190,7 @@ def test_the_columns_of_a_tree_are_those_of_its_leaves() -> None:
 
 # ---- a slow, obvious reading of the tree, against Polars ------------------------------------------------------------
 
-OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -220,8 +220,8 @@ def evaluate(tree: Predicate, row: Mapping[str, Any]) -> bool | None:
         case StartsWith(column, prefix):
             return None if row[column] is None else row[column].startswith(prefix)
         case Not(operand):
-            value = evaluate(operand, row)
-            return None if value is None else not value
+            truth = evaluate(operand, row)
+            return None if truth is None else not truth
         case And(operands):
             found = [evaluate(operand, row) for operand in operands]
             return False if False in found else None if None in found else True

@@ -397,18 +397,23 @@ class _Table:
     def _frame(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
         import polars as pl
 
-        values = zip(*rows, strict=True) if rows else ((),) * len(columns)
-        pairs = zip(columns, values, strict=True)
-        return pl.DataFrame({name: columns_of.fetched(name, items, self.types[name]) for name, items in pairs})
+        arrivals = {name: columns_of.arrival_type(self.types[name]) for name in columns}
+        return self._decoded(pl.DataFrame(rows, schema=arrivals, orient="row"))
 
     def _parsed(self, columns: Sequence[str], block: bytes) -> pl.DataFrame:
         import polars as pl
 
         arrivals = {f"column_{place}": columns_of.arrival_type(self.types[name]) for place, name in enumerate(columns)}
         arrived = pl.read_csv(block, has_header=False, schema={"first": pl.Int8(), **arrivals}).drop("first")
-        pairs = zip(columns, arrived, strict=True)
-        # By name: a list of series would give a name of its own to the one that is called "".
-        return pl.DataFrame({name: columns_of.decoded(values, self.types[name]) for name, values in pairs})
+        arrived.columns = list(columns)
+        return self._decoded(arrived)
+
+    def _decoded(self, arrived: pl.DataFrame) -> pl.DataFrame:
+        for place, values in enumerate(arrived.get_columns()):
+            dtype = self.types[values.name]
+            if values.dtype != dtype:
+                arrived.replace_column(place, columns_of.decoded(values, dtype))
+        return arrived
 
 
 def _csv(frame: pl.DataFrame) -> Iterator[bytes]:

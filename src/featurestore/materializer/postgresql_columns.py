@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featurestore.errors import UnsupportedValueError
 from featurestore.materializer.base import Materialization
@@ -26,7 +26,6 @@ __all__ = [
     "arrival_type",
     "decoded",
     "encoded",
-    "fetched",
     "literal",
     "require_storable",
     "selection",
@@ -287,28 +286,20 @@ def decoded(arrived: pl.Series, dtype: pl.DataType) -> pl.Series:
     return arrived.cast(dtype)
 
 
-def fetched(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
-    """Return selected ``values``, which a driver made into integers and text, as those that were stored.
-
-    The same as `decoded`, and faster where there are few: Polars starts a query for each of its text functions.
-    """
+def _from_bits(arrived: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Return floats from the hexadecimal digits of their bits."""
     import polars as pl
 
-    match dtype:
-        case pl.Float32():
-            return pl.Series(name, [value and _SINGLE(bytes.fromhex(value))[0] for value in values], dtype)
-        case pl.Float64():
-            return pl.Series(name, [value and _DOUBLE(bytes.fromhex(value))[0] for value in values], dtype)
-        case pl.String():
-            return pl.Series(name, values, dtype)
-    return decoded(pl.Series(name, values, arrival_type(dtype)), dtype)
+    if len(arrived) > _FEW:
+        return arrived.str.decode("hex").bin.reinterpret(dtype=dtype, endianness="big")
+    # The same, without the query that Polars starts for each function of text: a lookup of one row would feel it.
+    unpack = struct.unpack
+    form = ">f" if dtype == pl.Float32 else ">d"
+    floats = [None if bits is None else unpack(form, bytes.fromhex(bits))[0] for bits in arrived.to_list()]
+    return pl.Series(arrived.name, floats, dtype)
 
 
-_SINGLE, _DOUBLE = struct.Struct(">f").unpack, struct.Struct(">d").unpack
-
-
-def _from_bits(arrived: pl.Series, dtype: pl.DataType) -> pl.Series:
-    return arrived.str.decode("hex").bin.reinterpret(dtype=dtype, endianness="big")
+_FEW = 100
 
 
 # ---- filters --------------------------------------------------------------------------------------------------------

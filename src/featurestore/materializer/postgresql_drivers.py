@@ -425,7 +425,7 @@ _inherited: list[Any] = []
 def _connect(url: str) -> Any:
     module = _driver()
     try:
-        connection = module.connect(url)
+        connection = module.connect(url, client_encoding="utf8")
     except module.Error as error:
         # Not chained: the driver's message may repeat a URL that it could not read, password and all.
         message = str(error).strip()
@@ -454,7 +454,7 @@ def _driver() -> Any:
     return psycopg2
 
 
-_PASSWORD = re.compile(r"(?i)(?:(?<=://)[^@/?\s]*?:(\S*)(?=@))|(?:password\s*=\s*('(?:\\.|[^'])*'|[^&\s]*))")
+_PASSWORD = re.compile(r"(?i)(?:(?<=//)[^@/?\s]*?:(\S*)(?=@))|(?:password\s*=\s*('(?:\\.|[^'])*'|[^&\s]*))")
 
 
 def _redacted(url: str) -> str:
@@ -496,5 +496,13 @@ def _checked(session: Session) -> Session:
             found=f"version {version // 10000}",
             expected=f"{_OLDEST // 10000} or newer",
             fix="upgrade the server",
+        )
+    encoding = session.connection.info.parameter_status("client_encoding")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            "the connection cannot carry every text",
+            found=f"client_encoding {encoding}",
+            expected="client_encoding UTF8",
+            fix="run SET client_encoding TO 'UTF8' on it, or connect with client_encoding=utf8",
         )
     return session
