@@ -54,6 +54,14 @@ class Declaration:
     """Grid of an as-of feature for training and serving."""
     max_age: timedelta | None = None
     """How old a stored result may get before it counts as missing."""
+    timestamp: str | None = None
+    """Column of a timeline's event timestamp."""
+    created: str | None = None
+    """Column that decides between rows of a timeline of equal key and event timestamp."""
+    available_at: str | None = None
+    """Column that says when a row of a timeline became known."""
+    timeless: bool = False
+    """Whether a table may be joined to labels of any time."""
     schema: Mapping[str, Any] | None = None
     value_type: ValueType | None = None
     file: str = ""
@@ -101,7 +109,7 @@ class Feature(Generic[P, R]):
 
     @property
     def kind(self) -> Kind:
-        """Table, as-of or column."""
+        """Table, as-of, timeline or column."""
         return self.declaration.kind
 
     @property

@@ -20,6 +20,8 @@ class Kind(enum.Enum):
     """A table that knows no time."""
     AS_OF = "as-of"
     """A table as it was known at ``when``."""
+    TIMELINE = "timeline"
+    """Rows that each say when they hold from."""
     COLUMN = "column"
     """A column made of other columns."""
 
@@ -27,8 +29,8 @@ class Kind(enum.Enum):
         return self.value
 
 
-def kind_of(params: Sequence[Param], *, inputs: Sequence[str] | None) -> Kind:
-    """Return the kind of a function with ``params``, declared with ``inputs=`` or without.
+def kind_of(params: Sequence[Param], *, inputs: Sequence[str] | None, timestamp: str | None = None) -> Kind:
+    """Return the kind of a function with ``params``, declared with ``inputs=`` or ``timestamp=`` or without.
 
     Example:
         >>> str(kind_of([Param("when", "datetime.datetime")], inputs=None))
@@ -38,4 +40,6 @@ def kind_of(params: Sequence[Param], *, inputs: Sequence[str] | None) -> Kind:
     """
     if inputs is not None or any(is_column(param) for param in params):
         return Kind.COLUMN
+    if timestamp is not None:
+        return Kind.TIMELINE
     return Kind.AS_OF if any(param.name == WHEN for param in params) else Kind.TABLE

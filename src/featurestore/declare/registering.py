@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from types import CodeType
@@ -17,7 +17,7 @@ from featurestore.declare.feature import Declaration, Feature, Metadata
 from featurestore.declare.kinds import Kind, kind_of
 from featurestore.declare.params import Param, params_of
 from featurestore.declare.values import ValueType
-from featurestore.errors import RegistrationError
+from featurestore.errors import RegistrationError, closest
 from featurestore.instants import to_duration
 
 __all__ = ["Options", "feature_of"]
@@ -35,6 +35,10 @@ class Options:
     ttl: str | timedelta | None = None
     every: str | timedelta | None = None
     max_age: str | timedelta | None = None
+    timestamp: str | None = None
+    created: str | None = None
+    available_at: str | None = None
+    timeless: bool = False
     inputs: Names | None = None
     owner: str | None = None
     status: str | None = None
@@ -42,6 +46,25 @@ class Options:
     tags: Sequence[str] | Mapping[str, str] | None = None
     schema: Mapping[str, Any] | None = None
     value_type: ValueType | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Return the options ``given`` by name.
+
+        Raises:
+            RegistrationError: there is no such option; suggests the nearest.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                near = closest(name, known)
+                raise RegistrationError(
+                    f"register_feature has no option {name!r}",
+                    found=name,
+                    expected=f"one of: {', '.join(known)}",
+                    fix=f"did you mean {near!r}?" if near else None,
+                )
+        return cls(**given)
 
 
 def feature_of(function: Callable[..., Any], options: Options) -> Feature[..., Any]:
@@ -55,7 +78,8 @@ def feature_of(function: Callable[..., Any], options: Options) -> Feature[..., A
     name, qualified_name = _names(function, options.name, module, interactive=interactive)
     params = params_of(inspect.signature(function), function)
     inputs = None if options.inputs is None else _words("inputs", options.inputs)
-    kind = kind_of(params, inputs=inputs)
+    kind = kind_of(params, inputs=inputs, timestamp=options.timestamp)
+    _require_times(kind, options, name)
     declaration = Declaration(
         name=name,
         qualified_name=qualified_name,
@@ -67,6 +91,10 @@ def feature_of(function: Callable[..., Any], options: Options) -> Feature[..., A
         ttl=_duration(options.ttl),
         every=_duration(options.every),
         max_age=_duration(options.max_age),
+        timestamp=options.timestamp,
+        created=options.created,
+        available_at=options.available_at,
+        timeless=options.timeless,
         schema=None if options.schema is None else dict(options.schema),
         value_type=options.value_type,
         file=code.co_filename,
@@ -166,6 +194,26 @@ def _inputs(kind: Kind, given: tuple[str, ...] | None, params: tuple[Param, ...]
             expected="one parameter for each input, in the same order",
         )
     return dict(zip(names, columns, strict=False))
+
+
+def _require_times(kind: Kind, options: Options, name: str) -> None:
+    """Refuse options about time that the function's kind has no use for."""
+    columns = {"timestamp": options.timestamp, "created": options.created, "available_at": options.available_at}
+    given = {option: column for option, column in columns.items() if column is not None}
+    if kind is not Kind.TIMELINE and given:
+        raise RegistrationError(
+            f"{name} has no rows with times of their own",
+            found=", ".join(f"{option}={column!r}" for option, column in given.items()),
+            expected="a function that returns a table, with timestamp=",
+            fix="name the column of the event timestamp: timestamp='event_timestamp'",
+        )
+    if options.timeless and kind is not Kind.TABLE:
+        raise RegistrationError(
+            f"{name} cannot be timeless",
+            found=f"timeless=True on a function of kind {kind}",
+            expected="a table that knows no time",
+            fix="leave timeless out",
+        )
 
 
 def _duration(value: str | timedelta | None) -> timedelta | None:

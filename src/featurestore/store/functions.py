@@ -54,6 +54,10 @@ class Functions:
         ttl: str | timedelta | None = None,
         every: str | timedelta | None = None,
         max_age: str | timedelta | None = None,
+        timestamp: str | None = None,
+        created: str | None = None,
+        available_at: str | None = None,
+        timeless: bool = False,
         inputs: str | Sequence[str] | None = None,
         owner: str | None = None,
         tags: Sequence[str] | Mapping[str, str] | None = None,
@@ -73,6 +77,10 @@ class Functions:
             ttl: how long a value holds (``"7d"`` or a timedelta).
             every: grid on which an as-of feature is computed for training and serving.
             max_age: how old a stored result may get before it counts as missing.
+            timestamp: column of the event timestamp, for a function whose rows each say when they hold from.
+            created: column that decides between rows of equal key and event timestamp: the later one counts.
+            available_at: column that says when a row became known; before that no label sees it.
+            timeless: whether a table that knows no time may be joined to labels of any time.
             inputs: for a column function, the columns that its parameters get, in their order.
             owner: who answers for it; the docstring's ``Owner:`` or ``Maintainer:`` by default.
             tags: words, or a mapping of tags; the docstring's ``Tags:`` by default.
