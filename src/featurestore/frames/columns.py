@@ -8,11 +8,12 @@ lazy frame.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from featurestore.errors import FrameError
+from featurestore.errors import FrameError, MissingColumnError
 from featurestore.frames.base import Kind
 from featurestore.frames.conversion import convert
 from featurestore.frames.recognition import describe, require_kind
@@ -30,6 +31,9 @@ _DIALECTS: Mapping[str, Dialect] = {
     "polars.Series": "polars",
     "polars.Expr": "expression",
     "numpy.ndarray": "numpy",
+    "pandas.DataFrame": "pandas",
+    "polars.DataFrame": "polars",
+    "polars.LazyFrame": "expression",
 }
 
 
@@ -51,8 +55,8 @@ class ColumnFunction:
 
     @property
     def dialect(self) -> Dialect:
-        """What the function computes with: what the first annotated column says."""
-        for name in self.columns:
+        """What the function computes with: what the first annotated column, or the frame, says."""
+        for name in (*self.columns, *((self.frame,) if self.frame else ())):
             for part in self.annotations.get(name, "").split(" | "):
                 if part in _DIALECTS:
                     return _DIALECTS[part]
@@ -87,34 +91,54 @@ def add_column(frame: Any, made: ColumnFunction) -> Any:
 
 def _add_to_pandas(frame: pd.DataFrame, made: ColumnFunction) -> pd.DataFrame:
     if made.dialect in ("polars", "expression"):
-        inputs = frame[list(made.columns.values())].reset_index(drop=True)
+        needed = list(dict.fromkeys(made.columns.values())) if made.frame is None else list(frame.columns)
+        inputs = frame[needed].reset_index(drop=True)
         column = _add_to_polars(convert(inputs, "polars"), made).select(made.name)
         values = convert(column, "pandas")[made.name]
         return frame.assign(**{made.name: values.set_axis(frame.index)})
 
     def argument(name: str) -> Any:
-        return frame[name].to_numpy() if made.dialect == "numpy" else frame[name]
+        # A copy: what the function does to its array must not be done to the caller's frame.
+        return frame[name].to_numpy(copy=True) if made.dialect == "numpy" else frame[name]
 
     # A shallow copy: columns that the function assigns to its frame do not appear in the caller's.
     value = made(argument, lambda: frame.copy(deep=False))
     _require_column(value, made, rows=len(frame))
-    return frame.assign(**{made.name: _for_pandas(value)})
+    return frame.assign(**{made.name: _for_pandas(value, frame.index, made)})
 
 
-def _for_pandas(value: Any) -> Any:
+def _for_pandas(value: Any, index: Any, made: ColumnFunction) -> Any:
+    import pandas as pd
+
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(value, polars.Series):
-        return value.to_numpy()
-    return value
+        return convert(value.to_frame("value"), "pandas")["value"].set_axis(index)
+    return _aligned(value, index, made) if isinstance(value, pd.Series) else value
+
+
+def _aligned(value: pd.Series, index: pd.Index, made: ColumnFunction) -> pd.Series:
+    """Return ``value`` in the order of ``index``, as pandas would assign it, unless that would lose values."""
+    if value.index.equals(index):
+        return value
+    if not value.index.is_unique or len(value.index.symmetric_difference(index)):
+        raise FrameError(
+            f"{made.name} returned a Series whose index is not the frame's",
+            found=f"{type(value.index).__name__} of {list(value.index[:3])}...",
+            expected=f"the labels of the frame, {list(index[:3])}...",
+            fix="compute with the Series that the function gets, or return an array",
+        )
+    return value.reindex(index)
 
 
 # ---- Polars ----------------------------------------------------------------------------------------------------
 
 
 def _add_to_polars(frame: pl.DataFrame, made: ColumnFunction) -> pl.DataFrame:
-    value = made(lambda name: _argument(frame, name, made.dialect), lambda: frame)
+    whole = (lambda: convert(frame, "pandas")) if made.dialect == "pandas" else frame.clone
+    whole = frame.lazy if made.dialect == "expression" else whole
+    value = made(lambda name: _argument(frame, name, made.dialect), whole)
     _require_column(value, made, rows=frame.height)
-    return frame.with_columns(_for_polars(value, made.name))
+    return frame.with_columns(_for_polars(value, made))
 
 
 def _argument(frame: pl.DataFrame, name: str, dialect: Dialect) -> Any:
@@ -126,18 +150,21 @@ def _argument(frame: pl.DataFrame, name: str, dialect: Dialect) -> Any:
         case "pandas":
             return convert(frame.select(name), "pandas")[name]
         case "numpy":
-            return frame[name].to_numpy()
+            return frame[name].to_numpy(writable=True)
     return frame[name]
 
 
-def _for_polars(value: Any, name: str) -> Any:
+def _for_polars(value: Any, made: ColumnFunction) -> Any:
     import polars as pl
 
+    name = made.name
     if isinstance(value, (pl.Expr, pl.Series)):
         return value.alias(name)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.Series):
-        return convert(value.rename(name).reset_index(drop=True).to_frame(), "polars").to_series()
+        # What pandas would put in the order of the frame's index is put there: a Series may come back sorted.
+        aligned = _aligned(value, pandas.RangeIndex(len(value)), made)
+        return convert(aligned.rename(name).to_frame(), "polars").to_series()
     if hasattr(value, "__len__") and not isinstance(value, (str, bytes)):
         return pl.Series(name, value)
     return pl.lit(value).alias(name)
@@ -146,13 +173,17 @@ def _for_polars(value: Any, name: str) -> Any:
 class _LazyColumns:
     """A lazy frame whose ``frame["age"]`` is the expression of that column, so that pandas habits work on it."""
 
-    def __init__(self, frame: pl.LazyFrame) -> None:
+    def __init__(self, frame: pl.LazyFrame, *, name: str) -> None:
         self._frame = frame
+        self._name = name
 
-    def __getitem__(self, name: str) -> pl.Expr:
+    def __getitem__(self, column: str) -> pl.Expr:
         import polars as pl
 
-        return pl.col(name)
+        schema = self._frame.collect_schema()
+        if column not in schema:
+            raise MissingColumnError.among(column, schema, where=f"the frame, for {self._name}")
+        return pl.col(column)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._frame, name)
@@ -164,9 +195,9 @@ def _add_to_lazy(frame: pl.LazyFrame, made: ColumnFunction) -> pl.LazyFrame:
     if made.dialect not in ("native", "expression"):
         return _add_eagerly(frame, made)
     lazily = "LazyFrame" in made.annotations.get(made.frame or "", "")
-    value = made(pl.col, lambda: frame if lazily else _LazyColumns(frame))
+    value = made(pl.col, lambda: frame if lazily else _LazyColumns(frame, name=made.name))
     _require_column(value, made, rows=None)
-    return frame.with_columns(_for_polars(value, made.name))
+    return frame.with_columns(_for_polars(value, made))
 
 
 def _add_eagerly(frame: pl.LazyFrame, made: ColumnFunction) -> pl.LazyFrame:
@@ -176,7 +207,9 @@ def _add_eagerly(frame: pl.LazyFrame, made: ColumnFunction) -> pl.LazyFrame:
     """
     schema = frame.collect_schema()
     try:
-        empty = _add_to_polars(schema.to_frame(), made)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as that an empty column has no mean
+            empty = _add_to_polars(schema.to_frame(), made)
     except Exception as error:  # whatever a user's function raises on an empty column
         raise FrameError(
             f"{made.name} cannot be planned for a lazy frame: it fails on an empty one",

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import update_wrapper
+from functools import cached_property, lru_cache, update_wrapper
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from featurestore.declare import dispatch
@@ -32,7 +32,7 @@ ROW = "__row__"
 """Name of the column that keeps the order of a result's rows where the adapter stores them in another one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what a lookup asks of every record again and again is worked out once
 class Materialization:
     """One stored result of a feature: what it is of, and what made it.
 
@@ -47,6 +47,10 @@ class Materialization:
     """Digest of the code that made the result."""
     inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Features that were called while it was made, each with the digest of its code then."""
+    inherited: Mapping[str, object] = field(default_factory=dict, repr=False)
+    """Parameters that features called while it was made took from ``with_params``, not having got them by hand."""
+    defaulted: tuple[str, ...] = field(default=(), repr=False)
+    """Parameters that such features got neither by hand nor from ``with_params``."""
     created: datetime = field(default=datetime.min, repr=False)
     """When it was stored, aware, in UTC."""
     rows: int = field(default=0, repr=False)
@@ -58,12 +62,20 @@ class Materialization:
     schema: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Column names with the names of their types, for people."""
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """32 hex digits for feature, parameters and fingerprint; safe in names of files and tables."""
-        return parameters.digest(
-            {"feature": self.feature_name, "params": parameters.digest(self.params), "code": self.fingerprint}
-        )
+        return parameters.digest({"feature": self.feature_name, "params": self.params_digest, "code": self.fingerprint})
+
+    @cached_property
+    def params_digest(self) -> str:
+        """32 hex digits for all parameters together."""
+        return parameters.digest(self.params)
+
+    @cached_property
+    def param_digests(self) -> Mapping[str, str]:
+        """The like for each parameter."""
+        return parameters.digest_each(self.params)
 
     def to_json(self) -> str:
         """Return the record as text from which `from_json` makes an equal one."""
@@ -72,6 +84,8 @@ class Materialization:
             "params": parameters.encode(self.params),
             "fingerprint": self.fingerprint,
             "inputs": dict(self.inputs),
+            "inherited": parameters.encode(self.inherited),
+            "defaulted": list(self.defaulted),
             "created": self.created.isoformat(),
             "rows": self.rows,
             "key": list(self.key),
@@ -82,12 +96,8 @@ class Materialization:
 
     @classmethod
     def from_json(cls, text: str) -> Materialization:
-        """Return the record that `to_json` wrote."""
-        data = json.loads(text)
-        data["params"] = parameters.decode(data["params"])
-        data["created"] = to_instant(data["created"])
-        data["key"] = tuple(data["key"])
-        return cls(**data)
+        """Return the record that `to_json` wrote; of the same text, the same record."""
+        return _read(text)
 
     def stored(self, *, created: datetime, rows: int) -> Materialization:
         """Return the same record with when it was stored and how many rows it has."""
@@ -139,7 +149,7 @@ class Materializer(ABC):
         An adapter with an index over parameters overrides this; the answer is the same.
         """
         wanted = parameters.digest(params)
-        found = [entry for entry in self.entries(feature_name) if parameters.digest(entry.params) == wanted]
+        found = [entry for entry in self.entries(feature_name) if entry.params_digest == wanted]
         return tuple(sorted(found, key=lambda entry: entry.created, reverse=True))
 
     @abstractmethod
@@ -257,6 +267,17 @@ class Materializer(ABC):
         return doomed
 
 
+@lru_cache(maxsize=16_384)
+def _read(text: str) -> Materialization:
+    data = json.loads(text)
+    data["params"] = parameters.decode(data["params"])
+    data["inherited"] = parameters.decode(data.get("inherited", {}))
+    data["defaulted"] = tuple(data.get("defaulted", ()))
+    data["created"] = to_instant(data["created"])
+    data["key"] = tuple(data["key"])
+    return Materialization(**data)
+
+
 def _listing_order(entry: Materialization) -> tuple[str, str, datetime]:
     return (entry.feature_name, json.dumps(parameters.encode(entry.params)), entry.created)
 
@@ -268,5 +289,3 @@ def _includes(entry: Materialization, params: Mapping[str, object]) -> bool:
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigurationError(f"no such {name}", found=repr(value), expected=" or ".join(map(repr, choices)))
-
-

@@ -135,7 +135,7 @@ class ParquetMaterializer(Materializer):
         import polars as pl
 
         try:
-            status = Path(entry.path).stat()
+            status = entry.stat()
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             known = self._records.get(entry.path)
             if known is not None and known[0] == stamp:

@@ -74,7 +74,8 @@ def _common_key(tables: Sequence[Table]) -> tuple[str, ...]:
     if len(tables) == 1:
         return ()
     first, *others = tables
-    features = {table.name for table in tables}.union(*(table.declared for table in tables))
+    asked = {table.column for table in tables if table.column is not None}
+    features = {table.name for table in tables}.union(asked, *(table.declared for table in tables))
     common = [
         column
         for column, dtype in first.schema.items()
@@ -87,7 +88,20 @@ def _common_key(tables: Sequence[Table]) -> tuple[str, ...]:
             expected="a column of the same name in all of them that is not a feature itself",
             fix="declare the key: @fs.register_feature(entity='user_id')",
         )
+    _require_values(tables, common)
     return tuple(common)
+
+
+def _require_values(tables: Sequence[Table], common: Sequence[str]) -> None:
+    """Refuse a guess that leaves a table without a feature: then one of the columns in common is no key."""
+    for table in tables:
+        if set(table.schema) == set(common):
+            raise JoinError(
+                f"all columns of {table.qualified_name} would be the key",
+                found="\n".join(_shown(each) for each in tables),
+                expected="a key, and a column besides it",
+                fix="declare the key: @fs.register_feature(entity='user_id')",
+            )
 
 
 def _require_columns(table: Table, keys: Sequence[str]) -> None:

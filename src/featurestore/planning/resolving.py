@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from featurestore.errors import NotMaterializedError, ParameterError
 from featurestore.repository import parameters
@@ -18,6 +18,8 @@ class Candidate:
     """One stored result."""
 
     params: Mapping[str, Any]
+    digests: Mapping[str, str]
+    """Of each parameter, what it shares with the same value elsewhere."""
     fresh: bool
     """Whether the code that the feature has now made it, and it is not too old."""
 
@@ -45,31 +47,36 @@ def resolve(stored: Sequence[Stored], wanted: Mapping[str, Resolver]) -> dict[st
     having = [each for each in stored if each.candidates and each.dimensions]
     if not having:
         raise _nothing_in_common(stored, wanted)
-    options: list[dict[str, Any]] = [{}]
+    options: list[_Option] = [{}]
     for each in having:
         options = _joined(options, _assignments(each, wanted))
     for name, resolver in wanted.items():
         options = _best(options, name, resolver)
-    if not options:
+    if not options or wanted.keys() - options[0].keys():  # nothing fits, or nobody has one of the dimensions
         raise _nothing_in_common(stored, wanted)
-    return options[0]
+    return {name: value.value for name, value in options[0].items()}
 
 
-def _assignments(stored: Stored, wanted: Mapping[str, Resolver]) -> list[dict[str, Any]]:
+class _Value(NamedTuple):
+    digest: str
+    value: Any
+
+
+_Option = Mapping[str, _Value]
+"""A value for each of some dimensions."""
+
+
+def _assignments(stored: Stored, wanted: Mapping[str, Resolver]) -> list[_Option]:
     """Return the values of the dimensions for which the feature has a fresh result with its other parameters."""
-    found: dict[str, dict[str, Any]] = {}
+    fixed = parameters.digest_each(stored.fixed)
+    names = fixed.keys() | set(stored.dimensions)
+    found: dict[tuple[str, ...], _Option] = {}
     for candidate in stored.candidates:
-        if candidate.fresh and _matches(candidate, stored):
-            values = {name: candidate.params[name] for name in stored.dimensions}
-            if all(_allowed(values[name], wanted[name]) for name in stored.dimensions):
-                found.setdefault(parameters.digest(values), values)
+        if candidate.fresh and candidate.digests.keys() == names and fixed.items() <= candidate.digests.items():
+            values = {name: _Value(candidate.digests[name], candidate.params[name]) for name in stored.dimensions}
+            if all(_allowed(values[name].value, wanted[name]) for name in stored.dimensions):
+                found.setdefault(_digests_of(values, stored.dimensions), values)
     return list(found.values())
-
-
-def _matches(candidate: Candidate, stored: Stored) -> bool:
-    if set(candidate.params) != {*stored.fixed, *stored.dimensions}:
-        return False
-    return all(parameters.same(candidate.params[name], value) for name, value in stored.fixed.items())
 
 
 def _allowed(value: Any, resolver: Resolver) -> bool:
@@ -79,30 +86,31 @@ def _allowed(value: Any, resolver: Resolver) -> bool:
     return bool(_ordered(lambda: _comparable(value) <= limit, value, resolver.limit))
 
 
-def _joined(left: Sequence[dict[str, Any]], right: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _joined(left: Sequence[_Option], right: Sequence[_Option]) -> list[_Option]:
     """Join two lists of assignments on the dimensions that both have."""
     if not left or not right:
         return []
     shared = sorted(left[0].keys() & right[0].keys())
-    by_shared: dict[str, list[dict[str, Any]]] = {}
+    by_shared: dict[tuple[str, ...], list[_Option]] = {}
     for values in right:
-        by_shared.setdefault(_digest_of(values, shared), []).append(values)
-    return [{**values, **more} for values in left for more in by_shared.get(_digest_of(values, shared), ())]
+        by_shared.setdefault(_digests_of(values, shared), []).append(values)
+    return [{**values, **more} for values in left for more in by_shared.get(_digests_of(values, shared), ())]
 
 
-def _digest_of(values: Mapping[str, Any], names: Sequence[str]) -> str:
-    return parameters.digest({name: values[name] for name in names})
+def _digests_of(values: _Option, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(values[name].digest for name in names)
 
 
-def _best(options: list[dict[str, Any]], name: str, resolver: Resolver) -> list[dict[str, Any]]:
+def _best(options: list[_Option], name: str, resolver: Resolver) -> list[_Option]:
     """Keep the options with the best value of ``name``; all of them where none has that dimension."""
     having = [option for option in options if name in option]
     if not having:
         return options
     choose = min if isinstance(resolver, First) else max
-    values = [option[name] for option in having]
-    best = _ordered(lambda: choose(map(_comparable, values)), *values)
-    return [option for option in having if _comparable(option[name]) == best]
+    values = [option[name].value for option in having]
+    keys = list(map(_comparable, values))
+    best = _ordered(lambda: choose(keys), *values)
+    return [option for option, key in zip(having, keys, strict=True) if key == best]
 
 
 def _comparable(value: Any) -> Any:

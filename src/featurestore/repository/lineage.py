@@ -81,14 +81,16 @@ def _reversed(edges: Edges) -> dict[str, tuple[str, ...]]:
 def _tree(root: str, edges: Edges, title: str) -> Iterator[str]:
     if edges.get(root):
         yield title
-        yield from _branches(root, edges, "", (root,))
+        yield from _branches(root, edges, "", {root})
 
 
-def _branches(name: str, edges: Edges, indent: str, path: tuple[str, ...]) -> Iterator[str]:
+def _branches(name: str, edges: Edges, indent: str, shown: set[str]) -> Iterator[str]:
+    """Yield a line for each branch below ``name``. What stands above already is not unfolded again."""
     children = edges.get(name, ())
     for child in children:
         last = child == children[-1]
-        again = child in path
+        again = child in shown and bool(edges.get(child))
         yield f"{indent}{'└──' if last else '├──'} {child}{' (again)' if again else ''}"
         if not again:
-            yield from _branches(child, edges, indent + ("    " if last else "│   "), (*path, child))
+            shown.add(child)
+            yield from _branches(child, edges, indent + ("    " if last else "│   "), shown)

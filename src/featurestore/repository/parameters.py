@@ -21,7 +21,7 @@ from typing import Any, cast
 from featurestore.errors import ParameterError
 from featurestore.instants import to_instant, to_micros
 
-__all__ = ["EnumMember", "decode", "digest", "encode", "order_key", "same"]
+__all__ = ["EnumMember", "decode", "digest", "digest_each", "encode", "order_key", "same"]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -67,6 +67,17 @@ def digest(params: Mapping[str, object]) -> str:
     """
     text = json.dumps(_identity(encode(params)), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def digest_each(params: Mapping[str, object]) -> dict[str, str]:
+    """Return for each parameter a text that two of them share exactly when their values are the same.
+
+    Example:
+        >>> left, right = digest_each({"n": 1, "app": "a"}), digest_each({"n": 1, "app": "b"})
+        >>> left["n"] == right["n"], left["app"] == right["app"]
+        (True, False)
+    """
+    return {name: digest({"value": value}) for name, value in params.items()}
 
 
 def same(left: object, right: object) -> bool:

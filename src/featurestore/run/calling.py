@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from featurestore.errors import NotMaterializedError
-from featurestore.materializer.base import Materializer
+from featurestore.materializer.base import Materialization
 from featurestore.planning.calls import Call
 from featurestore.planning.resolving import Candidate, Stored, resolve
 from featurestore.repository.names import AnyFeature
 from featurestore.resolvers import AtOrBefore, First, Last
-from featurestore.run.results import is_fresh
-from featurestore.run.running import Running, evaluate, given, running
+from featurestore.run.inheriting import inheriting, note_call
+from featurestore.run.results import freshness
+from featurestore.run.running import Listed, Running, evaluate, listing, running
 from featurestore.run.session import Session
 
 __all__ = ["call", "call_for_table", "resolved"]
@@ -24,10 +25,13 @@ def call(session: Session, feature: AnyFeature, args: tuple[Any, ...], kwargs: d
     """Answer a call of ``feature``; a call within another feature is recorded, and inherits parameters."""
     parent = running()
     if parent is not None:
-        kwargs = _inheriting(session, parent, feature, args, kwargs)
+        kwargs = inheriting(session, parent, feature, args, kwargs)
+    function, running_now = session.decorators.composed(feature), Running(feature, parent)
     if (args or kwargs) and not _RESOLVERS.isdisjoint(map(type, (*args, *kwargs.values()))):
-        args, kwargs = (), _resolved_call(session, feature, args, kwargs)
-    return evaluate(Running(feature, parent), session.decorators.composed(feature), args, kwargs)
+        args, kwargs, known = _resolved_call(session, feature, args, kwargs)
+        with listing(known):
+            return evaluate(running_now, function, args, kwargs)
+    return evaluate(running_now, function, args, kwargs)
 
 
 def call_for_table(
@@ -38,46 +42,34 @@ def call_for_table(
     def finished(**kwargs: Any) -> Any:
         return finish(session.decorators.composed(feature)(**kwargs))
 
-    return evaluate(Running(feature, running(), for_table=True), finished, (), params)
-
-
-def _inheriting(
-    session: Session, parent: Running, feature: AnyFeature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    session.note_call(parent.feature, feature)
-    offered = given()
-    inherited: dict[str, Any] = {}
-    if offered:
-        by_hand = feature.signature.bind_partial(*args, **kwargs).arguments
-        inherited = {
-            param.name: offered[param.name]
-            for param in feature.params
-            if param.name in offered and param.name not in by_hand
-        }
-    parent.note_calls((feature.qualified_name,), inherited)
-    return {**kwargs, **inherited} if inherited else kwargs
+    parent = running()
+    note_call(session, parent, feature)
+    return evaluate(Running(feature, parent, for_table=True), finished, (), params)
 
 
 def _resolved_call(
     session: Session, feature: AnyFeature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    params = dict(feature.signature.bind(*args, **kwargs).arguments)
-    values = resolved(session, [Call(feature, params)], params)
-    return {name: values.get(name, value) for name, value in params.items()}
+) -> tuple[tuple[Any, ...], dict[str, Any], Listed]:
+    bound = feature.signature.bind(*args, **kwargs)
+    named = {param.name: bound.arguments[param.name] for param in feature.params if param.name in bound.arguments}
+    values, known = resolved(session, [Call(feature, named)], named)
+    bound.arguments.update(values)
+    return bound.args, bound.kwargs, known
 
 
-def resolved(session: Session, calls: Sequence[Call], params: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(session: Session, calls: Sequence[Call], params: Mapping[str, Any]) -> tuple[dict[str, Any], Listed]:
     """Return ``params`` with a stored value in the place of each resolver, the same for all ``calls``.
+
+    Beside them what was found stored, so that the calls need not look again.
 
     Raises:
         NotMaterializedError: no materializer serves any of the features, or they have nothing in common.
     """
     wanted = {name: value for name, value in params.items() if type(value) in _RESOLVERS}
     if not wanted:
-        return dict(params)
-    served = [(each, session.decorators.materializer(each.feature)) for each in calls]
-    stored = [_stored(session, each, materializer, params, wanted) for each, materializer in served if materializer]
-    if not stored:
+        return dict(params), {}
+    served = [(each, serving) for each in calls if (serving := session.decorators.materializer(each.feature))]
+    if not served:
         names = ", ".join(each.feature.qualified_name for each in calls)
         raise NotMaterializedError(
             f"{', '.join(f'{name}={value!r}' for name, value in wanted.items())} needs a materializer",
@@ -85,21 +77,26 @@ def resolved(session: Session, calls: Sequence[Call], params: Mapping[str, Any])
             expected="a materializer that knows what is stored",
             fix="fs.add_decorator(materializer.decorator)",
         )
-    return {**params, **resolve(stored, wanted)}
+    known = {
+        (serving, name): serving.entries(name) for each, serving in served for name in [each.feature.qualified_name]
+    }
+    stored = [
+        _stored(session, each, known[serving, each.feature.qualified_name], params, wanted) for each, serving in served
+    ]
+    return {**params, **resolve(stored, wanted)}, known
 
 
 def _stored(
     session: Session,
     each: Call,
-    materializer: Materializer,
+    records: Sequence[Materialization],
     params: Mapping[str, Any],
     wanted: Mapping[str, Any],
 ) -> Stored:
     feature = each.feature
     complete = session.identity_params(feature, (), each.params, params)
     dimensions = tuple(name for name in complete if name in wanted)
-    candidates = tuple(
-        Candidate(record.params, is_fresh(session, record)) for record in materializer.entries(feature.qualified_name)
-    )
+    is_fresh = freshness(session)
+    candidates = tuple(Candidate(each.params, each.param_digests, is_fresh(each)) for each in records)
     fixed = {name: value for name, value in complete.items() if name not in dimensions}
     return Stored(feature.qualified_name, fixed, dimensions, candidates)

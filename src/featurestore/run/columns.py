@@ -9,6 +9,7 @@ from featurestore.frames import schema_of
 from featurestore.frames.columns import ColumnFunction, add_column
 from featurestore.planning.columns import ColumnStep, plan_columns
 from featurestore.repository.names import AnyFeature
+from featurestore.run.inheriting import note_call
 from featurestore.run.running import Running, evaluate, running
 from featurestore.run.session import Session
 
@@ -16,7 +17,7 @@ __all__ = ["add_features"]
 
 
 def add_features(session: Session, frame: Any, features: Sequence[AnyFeature], params: Mapping[str, Any]) -> Any:
-    """Return a frame of the same kind with a column more for each of ``features``, in the order asked for."""
+    """Return a frame of the same kind with a column more for each of ``features``, each after those it needs."""
     for step in plan_columns(features, list(schema_of(frame, name="the frame")), params):
         frame = add_column(frame, _function(session, step))
     return frame
@@ -28,7 +29,9 @@ def _function(session: Session, step: ColumnStep) -> ColumnFunction:
     def called(**arguments: Any) -> Any:
         # Past the cache: a column has no identity to be stored under.
         function = session.decorators.past_cache(feature)
-        return evaluate(Running(feature, running()), function, (), arguments)
+        parent = running()
+        note_call(session, parent, feature)
+        return evaluate(Running(feature, parent), function, (), arguments)
 
     return ColumnFunction(
         name=step.name,

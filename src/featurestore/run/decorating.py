@@ -75,11 +75,12 @@ class Decorators:
 
     def composed(self, feature: AnyFeature) -> Function:
         """Return the feature's function within its decorators."""
-        function = self._composed.get(feature)
+        composed = self._composed  # kept at hand: a decorator added meanwhile begins a new one
+        function = composed.get(feature)
         if function is None:
             serving = self._serving(feature)
             chosen = [each for each in self._ordinary_and(serving) if each.applies_to(feature)]
-            function = self._composed[feature] = _compose(feature, chosen)
+            function = composed[feature] = _compose(feature, chosen)
         return function
 
     def past_cache(self, feature: AnyFeature, materializer: Materializer | None = None) -> Function:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from featurestore.declare.feature import Feature
+from featurestore.declare.kinds import Kind
 from featurestore.errors import (
+    FeatureStoreWarning,
     FrameError,
     MaterializationError,
     MissingColumnError,
@@ -21,28 +25,48 @@ from featurestore.frames import describe, from_polars, kind_of, to_polars
 from featurestore.instants import Grid
 from featurestore.materializer.base import ROW, Materialization, Materializer
 from featurestore.planning.calls import plan_calls
+from featurestore.repository import parameters
 from featurestore.repository.names import AnyFeature
-from featurestore.run.running import Running, evaluate, given, giving, running
+from featurestore.run.inheriting import inheriting
+from featurestore.run.running import Running, evaluate, given, giving, listed, running
 from featurestore.run.session import Session
 from featurestore.run.sql import run_sql
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["answer", "is_fresh", "materialize", "points", "scan"]
+__all__ = ["answer", "freshness", "is_fresh", "materialize", "points", "scan"]
 
 Function = Callable[..., Any]
 
 
 def is_fresh(session: Session, record: Materialization) -> bool:
     """Tell whether the code that made ``record``, all that was called included, is that of now, and its age fits."""
-    feature = session.collector.get(record.feature_name)
-    if feature is None or record.fingerprint != session.codes.of(feature).digest:
-        return False
-    if any(session.digest(name) != digest for name, digest in record.inputs.items()):
-        return False
-    max_age = feature.declaration.max_age
-    return max_age is None or session.clock.now() - record.created <= max_age
+    return freshness(session)(record)
+
+
+def freshness(session: Session, called: AnyFeature | None = None) -> Callable[[Materialization], bool]:
+    """Return `is_fresh` as it answers at this moment, for many records: no feature's code is looked at twice.
+
+    Args:
+        session: the store's.
+        called: the feature that the records are of, where one is called that was redefined meanwhile. By default
+            the one that is registered now.
+    """
+    code_of = functools.cache(session.digest)
+    now = session.clock.now()
+    own = functools.cache(lambda name: code_of(name) if called is None else session.codes.of(called).digest)
+
+    def is_fresh(record: Materialization) -> bool:
+        feature = called or session.collector.get(record.feature_name)
+        if feature is None or record.fingerprint != own(record.feature_name):
+            return False
+        if any(code_of(name) != known for name, known in record.inputs.items()):
+            return False
+        max_age = feature.declaration.max_age
+        return max_age is None or now - record.created <= max_age
+
+    return is_fresh
 
 
 # ---- answering -------------------------------------------------------------------------------------------------
@@ -57,22 +81,63 @@ def answer(
         StaleMaterializationError: there is only a stale one, and the materializer was made with ``on_stale="error"``.
     """
     feature = _feature_of(function)
-    params = session.identity_params(feature, args, kwargs, given())
-    found = materializer.find(feature.qualified_name, params)
-    fresh = next((record for record in found if _serves(session, record)), None)
-    if fresh is not None:
-        return _restored(materializer, fresh) if _may_restore(fresh) else function(*args, **kwargs)
-    if found and materializer.on_stale == "error":
-        raise _stale(feature, found)
+    call = running()
+    if call is None or call.feature is not feature:
+        return _answer_on_top(session, materializer, feature, args, kwargs)
+    params = _identity(session, feature, args, kwargs)
+    if params is None or call.past is materializer:
+        return function(*args, **kwargs)
+    found = _found(materializer, feature, params)
+    fresh = list(filter(freshness(session, feature), found))
+    serving = next((record for record in fresh if session.would_inherit(record, given())), None)
+    if serving is not None:
+        return _restored(call, materializer, serving) if _may_restore(call, serving) else function(*args, **kwargs)
+    if found and not fresh and materializer.on_stale == "error":
+        raise _stale(session, feature, found[0])
+    call.code = session.codes.of(feature).digest if materializer.on_miss == "materialize" else ""
     value = function(*args, **kwargs)
-    if materializer.on_miss == "materialize":
-        return _kept(session, materializer, feature, params, value)
-    return value
+    return _kept(session, materializer, call, params, value) if call.code else value
 
 
-def _serves(session: Session, record: Materialization) -> bool:
-    """A fresh result does not serve where a parameter is given that a feature called by it takes and it never saw."""
-    return is_fresh(session, record) and not session.unseen(given(), record.inputs, record.params)
+def _found(materializer: Materializer, feature: AnyFeature, params: Mapping[str, Any]) -> Sequence[Materialization]:
+    """Return the records with these parameters, newest first: of those that a resolver has just seen, if any."""
+    seen = listed(materializer, feature)
+    wanted = parameters.digest(params) if seen else ""
+    chosen = [record for record in seen if record.params_digest == wanted]
+    if chosen:
+        return sorted(chosen, key=lambda record: record.created, reverse=True)
+    return materializer.find(feature.qualified_name, params)
+
+
+def _answer_on_top(
+    session: Session, materializer: Materializer, feature: AnyFeature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Answer a call that meets the materializer before the feature, as it was put on top of ``@register_feature``."""
+    parent = running()
+    if parent is not None:
+        kwargs = inheriting(session, parent, feature, args, kwargs)
+    function = session.decorators.composed(feature)
+    return evaluate(Running(feature, parent), answer, (session, materializer, function, args, kwargs), {})
+
+
+def _identity(
+    session: Session, feature: AnyFeature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Return the parameters that name the result, or ``None`` where no stored one can be meant.
+
+    Those are calls with a frame or a column, and calls that the function will refuse in Python's own words. The values
+    are copies: what the function does to a list that it was given must not change the name of its result.
+    """
+    if feature.kind is Kind.COLUMN:
+        return None
+    try:
+        return _copied(session.identity_params(feature, args, kwargs, given()))
+    except TypeError:  # ParameterError, for values that identify nothing, is one
+        return None
+
+
+def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
+    return parameters.decode(parameters.encode(params))
 
 
 def _feature_of(function: Function) -> AnyFeature:
@@ -94,16 +159,16 @@ def _feature_of(function: Function) -> AnyFeature:
     return layer
 
 
-def _may_restore(record: Materialization) -> bool:
+def _may_restore(call: Running, record: Materialization) -> bool:
     """SQL text is what its author wrote; only a retrieval takes the rows in its place."""
-    call = running()
-    return "sql" not in record.shape or (call is not None and call.for_table)
+    return "sql" not in record.shape or call.for_table
 
 
-def _restored(materializer: Materializer, record: Materialization) -> Any:
-    call = running()
-    if call is not None:
-        call.note_calls(record.inputs, {})
+def _restored(call: Running, materializer: Materializer, record: Materialization) -> Any:
+    offered = given()
+    looked_up = {*record.inherited, *record.defaulted}
+    inherited = {name: offered[name] for name in looked_up if name in offered}
+    call.note_calls(record.inputs, inherited, looked_up - inherited.keys())
     return from_polars(in_order(materializer.open(record)), record.shape)
 
 
@@ -114,21 +179,27 @@ def in_order(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.sort(ROW).drop(ROW)
 
 
-def _kept(
-    session: Session, materializer: Materializer, feature: AnyFeature, params: Mapping[str, Any], value: Any
-) -> Any:
-    call = running() or Running(feature, None)
-    record = _store(session, materializer, call, params, value)
-    return _restored(materializer, record) if _may_restore(record) else value
+def _kept(session: Session, materializer: Materializer, call: Running, params: Mapping[str, Any], value: Any) -> Any:
+    """Store what a call returned, and return it; what depends on more than ``params`` is returned as it is."""
+    frame = _collected(session, call.feature, value)
+    if session.hidden(call.inherited, call.called, params):
+        return value
+    record = _store(session, materializer, call, params, frame)
+    return _restored(call, materializer, record) if _may_restore(call, record) else value
 
 
-def _stale(feature: AnyFeature, found: Sequence[Materialization]) -> StaleMaterializationError:
-    newest = max(found, key=lambda record: record.created)
+def _stale(session: Session, feature: AnyFeature, newest: Materialization) -> StaleMaterializationError:
+    stored = f"stored {newest.created:%Y-%m-%d %H:%M:%S} UTC"
+    fix = f"materializer.materialize({feature.name}, ...) with the same parameters"
+    if newest.fingerprint == session.codes.of(feature).digest and feature.declaration.max_age is not None:
+        age = f"at most {feature.declaration.max_age} old"
+        what = f"what is stored of {feature.qualified_name} is too old"
+        return StaleMaterializationError(what, found=stored, expected=age, fix=fix)
     return StaleMaterializationError(
         f"what is stored of {feature.qualified_name} was made by other code",
-        found=f"code {newest.fingerprint[:12]}, stored {newest.created:%Y-%m-%d %H:%M:%S} UTC",
+        found=f"code {newest.fingerprint[:12]}, {stored}",
         expected="a result of the code that the feature has now",
-        fix=f"materializer.materialize({feature.name}, ...) with the same parameters",
+        fix=fix,
     )
 
 
@@ -139,17 +210,62 @@ def materialize(
     session: Session, materializer: Materializer, feature: AnyFeature, params: Mapping[str, Any], *, force: bool
 ) -> Materialization:
     """Compute ``feature`` with ``params``, past its own cache, and store the result."""
-    (call,) = plan_calls([feature], params, inherited={feature.qualified_name: session.handed_on(feature)})
-    identity = session.identity_params(feature, (), call.params, params)
-    if not force:
-        fresh = [r for r in materializer.find(feature.qualified_name, identity) if is_fresh(session, r)]
-        if fresh:
-            return fresh[0]
-    progress = Running(feature, running())
+    (planned,) = plan_calls([feature], params, inherited={feature.qualified_name: session.handed_on(feature)})
+    identity = _copied(session.identity_params(feature, (), planned.params, params))
+    fresh = [] if force else _fresh(session, materializer, feature, identity, params)
+    if fresh:
+        return fresh[0]
+    _require_name(feature)
+    function = session.decorators.past_cache(feature, materializer)
+    call = Running(feature, None)
+    call.past = materializer
+    call.code = session.codes.of(feature).digest
+
+    def computed() -> _Collected:
+        return _collected(session, feature, function(**planned.params))
+
     with giving(params):
-        value = evaluate(progress, session.decorators.past_cache(feature, materializer), (), call.params)
-        stored: Materialization = evaluate(progress, _store, (session, materializer, progress, identity, value), {})
-    return stored
+        collected = evaluate(call, computed, (), {})
+    _require_known(session, call, identity)
+    return _store(session, materializer, call, identity, collected)
+
+
+def _fresh(
+    session: Session,
+    materializer: Materializer,
+    feature: AnyFeature,
+    identity: Mapping[str, Any],
+    params: Mapping[str, Any],
+) -> list[Materialization]:
+    """Return the stored results that computing ``feature`` with ``params`` would give again."""
+    found = materializer.find(feature.qualified_name, identity)
+    return [each for each in filter(freshness(session, feature), found) if session.would_inherit(each, params)]
+
+
+def _require_name(feature: AnyFeature) -> None:
+    if feature.qualified_name.startswith("__main__."):
+        warnings.warn(
+            f"{feature.name} was defined at a prompt, so its results are stored under the name "
+            f"{feature.qualified_name}, which any session may give to another feature. Register it with name=.",
+            FeatureStoreWarning,
+            stacklevel=5,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """A whole result: the rows to be stored, the form in which to hand them back, and the columns people see."""
+
+    frame: pl.DataFrame
+    shape: Mapping[str, Any]
+    schema: Mapping[str, str]
+
+
+def _collected(session: Session, feature: AnyFeature, value: Any) -> _Collected:
+    """Run what is lazy in a result. Features that are called by then were called for it too."""
+    normal = _normal(session, feature, value)
+    frame = normal.frame.lazy().collect()
+    return _Collected(frame, normal.shape, {n: str(dtype) for n, dtype in normal.visible.collect_schema().items()})
 
 
 def _store(
@@ -157,27 +273,24 @@ def _store(
     materializer: Materializer,
     call: Running,
     params: Mapping[str, Any],
-    value: Any,
+    collected: _Collected,
 ) -> Materialization:
     feature = call.feature
-    normal = _normal(session, feature, value)
-    _require_known(session, call, params)
-    frame = normal.frame.lazy().collect()
-    stored = _arranged(frame, feature)
-    code = session.codes.of(feature)
     record = Materialization(
         feature_name=feature.qualified_name,
         params=params,
-        fingerprint=code.digest,
+        fingerprint=call.code,
         inputs={name: session.digest(name) for name in sorted(call.called)},
+        inherited=_copied(call.inherited),
+        defaulted=tuple(sorted(call.defaulted)),
         created=session.clock.now(),
-        rows=frame.height,
+        rows=collected.frame.height,
         key=feature.entity,
-        shape=normal.shape,
-        schema={name: str(dtype) for name, dtype in normal.visible.collect_schema().items()},
+        shape=collected.shape,
+        schema=collected.schema,
     )
     session.note_schema(feature, record.schema)
-    materializer.put(record, stored)
+    materializer.put(record, _arranged(collected.frame, feature))
     return record
 
 
@@ -196,7 +309,7 @@ def _normal(session: Session, feature: AnyFeature, value: Any) -> Any:
 
 def _require_known(session: Session, call: Running, params: Mapping[str, Any]) -> None:
     """Refuse a result that depends on a parameter which is no part of its identity."""
-    hidden = ", ".join(session.unseen(call.inherited, call.called, params))
+    hidden = ", ".join(session.hidden(call.inherited, call.called, params))
     if hidden:
         name = call.feature.qualified_name
         raise MaterializationError(
@@ -232,9 +345,9 @@ def points(params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def scan(session: Session, materializer: Materializer, feature: AnyFeature, params: Mapping[str, Any]) -> pl.LazyFrame:
     """Return the stored result of ``feature`` with ``params``, unread."""
-    (call,) = plan_calls([feature], params, inherited={feature.qualified_name: session.handed_on(feature)})
-    identity = session.identity_params(feature, (), call.params, params)
-    fresh = [r for r in materializer.find(feature.qualified_name, identity) if is_fresh(session, r)]
+    (planned,) = plan_calls([feature], params, inherited={feature.qualified_name: session.handed_on(feature)})
+    identity = session.identity_params(feature, (), planned.params, params)
+    fresh = _fresh(session, materializer, feature, identity, params)
     if not fresh:
         stored = materializer.list_materializations(feature)
         raise NotMaterializedError(

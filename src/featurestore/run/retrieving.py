@@ -14,7 +14,7 @@ from featurestore.planning.joining import Table, plan_join
 from featurestore.repository.names import AnyFeature, Reference, parse_reference
 from featurestore.run.calling import call_for_table, resolved
 from featurestore.run.columns import add_features
-from featurestore.run.running import giving
+from featurestore.run.running import giving, listing
 from featurestore.run.session import Session
 from featurestore.run.sql import run_sql
 
@@ -48,9 +48,10 @@ def get_features(
     tables = [each for each in references if each.feature.kind is not Kind.COLUMN]
     columns = [each.feature for each in references if each.feature.kind is Kind.COLUMN]
     calls = _planned(session, [each.feature for each in tables], columns, params)
-    complete = resolved(session, calls, params)
-    with giving(complete):
-        results = [_called(session, each, call, complete) for each, call in zip(tables, calls, strict=True)]
+    complete, known = resolved(session, calls, params)
+    with giving(complete), listing(known):
+        values = {call.feature: _value(session, call, complete) for call in calls}  # once, however many of its columns
+    results = [_Result(each, values[each.feature]) for each in tables]
     table = _joined(session, results, full_feature_names=full_feature_names)
     if columns:
         table = add_features(session, table, columns, _taken(columns, complete))
@@ -77,7 +78,9 @@ def _planned(
     handed_on = {feature.qualified_name: session.handed_on(feature) for feature in tables}
     for_columns = _taken(columns, params).keys() - {param.name for feature in tables for param in feature.params}
     return plan_calls(
-        tables, {name: value for name, value in params.items() if name not in for_columns}, inherited=handed_on
+        list(dict.fromkeys(tables)),
+        {name: value for name, value in params.items() if name not in for_columns},
+        inherited=handed_on,
     )
 
 
@@ -86,7 +89,7 @@ def _taken(columns: Sequence[AnyFeature], params: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in params.items() if name in names}
 
 
-def _called(session: Session, reference: Reference, call: Call, params: Mapping[str, Any]) -> _Result:
+def _value(session: Session, call: Call, params: Mapping[str, Any]) -> Any:
     feature = call.feature
     kwargs = {name: params[name] for name in call.params}
 
@@ -100,7 +103,7 @@ def _called(session: Session, reference: Reference, call: Call, params: Mapping[
             found=describe(value),
             expected="a frame, a mapping, or a Series with a named index",
         )
-    return _Result(reference, value)
+    return value
 
 
 def _joined(session: Session, results: Sequence[_Result], *, full_feature_names: bool) -> Any:

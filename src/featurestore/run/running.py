@@ -1,4 +1,4 @@
-"""Calls in progress: who calls whom, and which parameters are there to be inherited."""
+"""Calls in progress: who calls whom, which parameters are there to be inherited, and which results are known of."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from featurestore.materializer.base import Materialization, Materializer
 from featurestore.repository.names import AnyFeature
 
-__all__ = ["Running", "evaluate", "given", "giving", "running"]
+__all__ = ["Listed", "Running", "evaluate", "given", "giving", "listed", "listing", "running"]
+
+Listed = Mapping[tuple[Materializer, str], tuple[Materialization, ...]]
+"""What materializers have of features, by qualified name."""
+
+
+_NONE: Mapping[str, Any] = {}
 
 
 class Running:
@@ -21,10 +28,13 @@ class Running:
         for_table: whether a table is wanted: a retrieval asks, not user code, so a feature in SQL answers with rows.
         called: qualified names of the features that were called while it ran, at any depth.
         inherited: parameters that calls below took from ``with_params`` because they were not passed by hand.
+        defaulted: parameters that calls below got neither by hand nor from ``with_params``.
+        code: identity of the feature's code when the call began: one that is redefined meanwhile gives a stale result.
+        past: the materializer that wants the result computed, and must not answer it.
         frameless: whether the function itself returned something else than a frame.
     """
 
-    __slots__ = ("called", "feature", "for_table", "frameless", "inherited", "parent")
+    __slots__ = ("called", "code", "defaulted", "feature", "for_table", "frameless", "inherited", "parent", "past")
 
     def __init__(self, feature: AnyFeature, parent: Running | None, *, for_table: bool = False) -> None:
         self.feature = feature
@@ -32,14 +42,25 @@ class Running:
         self.for_table = for_table
         self.called: frozenset[str] = frozenset()
         self.inherited: Mapping[str, Any] = {}
+        self.defaulted: frozenset[str] = frozenset()
+        self.code = ""
+        self.past: object = None
         self.frameless = False
 
-    def note_calls(self, names: Iterable[str], inherited: Mapping[str, Any]) -> None:
-        """Remember that features were called below, here and all the way up."""
+    def note_calls(
+        self, names: Iterable[str], inherited: Mapping[str, Any] = _NONE, defaulted: Iterable[str] = ()
+    ) -> None:
+        """Remember that features were called below, here and all the way up.
+
+        What they inherited matters up to the retrieval whose parameters it was: further up these were given by hand.
+        """
         call: Running | None = self
         while call is not None:
             call.called = call.called.union(names)
             call.inherited = {**call.inherited, **inherited}
+            call.defaulted = call.defaulted.union(defaulted)
+            if call.for_table:
+                inherited, defaulted = _NONE, ()
             call = call.parent
 
 
@@ -63,6 +84,25 @@ def giving(params: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         _given.reset(token)
+
+
+_listed: ContextVar[Listed | None] = ContextVar("featurestore_listed", default=None)
+
+
+def listed(materializer: Materializer, feature: AnyFeature) -> tuple[Materialization, ...]:
+    """Return what was found of ``feature`` when resolvers such as ``Last()`` asked, if they did."""
+    known = _listed.get()
+    return known.get((materializer, feature.qualified_name), ()) if known else ()
+
+
+@contextmanager
+def listing(known: Listed) -> Iterator[None]:
+    """Let calls that are answered meanwhile rest on the records by which their parameters were resolved."""
+    token = _listed.set(known)
+    try:
+        yield
+    finally:
+        _listed.reset(token)
 
 
 def evaluate(call: Running, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

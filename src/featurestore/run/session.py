@@ -9,6 +9,7 @@ from featurestore.declare.collector import Collector
 from featurestore.declare.feature import Feature
 from featurestore.errors import FeatureStoreError
 from featurestore.instants import Clock
+from featurestore.materializer.base import Materialization
 from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.names import AnyFeature
 from featurestore.repository.parameters import same
@@ -34,11 +35,14 @@ class Session:
         self.decorators = Decorators()
         self.codes: Fingerprints[AnyFeature] = Fingerprints(_is_feature)
         self.schemas: dict[str, Mapping[str, str]] = {}
-        self._seen_calls: dict[str, dict[str, None]] = {}
+        self._seen_calls: dict[str, tuple[AnyFeature, dict[str, None]]] = {}
 
     def note_call(self, caller: AnyFeature, called: AnyFeature) -> None:
-        """Remember that one feature called another."""
-        self._seen_calls.setdefault(caller.qualified_name, {})[called.qualified_name] = None
+        """Remember that one feature called another. What a redefined feature called before is forgotten."""
+        seen = self._seen_calls.get(caller.qualified_name)
+        if seen is None or seen[0] is not caller:
+            seen = self._seen_calls[caller.qualified_name] = (caller, {})
+        seen[1][called.qualified_name] = None
 
     def calls(self) -> dict[str, tuple[str, ...]]:
         """Return all direct calls among features: those that the code shows, and those that were seen."""
@@ -47,7 +51,8 @@ class Session:
     def dependencies(self, feature: AnyFeature) -> tuple[str, ...]:
         """Return the features that ``feature`` calls directly."""
         written = dict.fromkeys(other.qualified_name for other in self.codes.of(feature).features)
-        return tuple(written | self._seen_calls.get(feature.qualified_name, {}))
+        caller, seen = self._seen_calls.get(feature.qualified_name, (feature, {}))
+        return tuple(written | seen if caller is feature else written)
 
     def upstream(self, feature: AnyFeature) -> tuple[AnyFeature, ...]:
         """Return the features that ``feature`` depends on, at any depth."""
@@ -81,10 +86,30 @@ class Session:
             if name in given and not _is_default_of_all(name, given[name], above)
         }
 
-    def unseen(self, given: Mapping[str, Any], called: Iterable[str], params: Mapping[str, Any]) -> list[str]:
-        """Return the ``given`` parameters that matter to the features ``called`` and are not among ``params``."""
-        features = [feature for feature in map(self.collector.get, called) if feature is not None]
-        return [name for name in given if name not in params and not _is_default_of_all(name, given[name], features)]
+    def hidden(self, inherited: Mapping[str, Any], called: Iterable[str], params: Mapping[str, Any]) -> list[str]:
+        """Return what the features ``called`` have ``inherited``, and ``params`` do not tell."""
+        features = self._named(called)
+        return [
+            name
+            for name, value in inherited.items()
+            if not (_are_same(params[name], value) if name in params else _is_default_of_all(name, value, features))
+        ]
+
+    def would_inherit(self, record: Materialization, given: Mapping[str, Any]) -> bool:
+        """Tell whether features called for ``record`` would get from ``given`` what they got when it was made.
+
+        A name that is not given any more is what its default says; a feature that has none would refuse to run, so
+        there is no other result to prefer.
+        """
+        features = self._named(record.inputs)
+        inherited, defaulted = record.inherited, record.defaulted
+        return all(
+            _are_same(given[name], value) if name in given else _is_default_of_all(name, value, features, lenient=True)
+            for name, value in inherited.items()
+        ) and all(_is_default_of_all(name, given[name], features) for name in defaulted if name in given)
+
+    def _named(self, names: Iterable[str]) -> list[AnyFeature]:
+        return [feature for feature in map(self.collector.get, names) if feature is not None]
 
     def identity_params(
         self, feature: AnyFeature, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Mapping[str, Any]
@@ -108,9 +133,14 @@ def _is_feature(value: object) -> TypeGuard[AnyFeature]:
     return isinstance(value, Feature)
 
 
-def _is_default_of_all(name: str, value: Any, features: Iterable[AnyFeature]) -> bool:
-    defaults = [param.default for feature in features for param in feature.params if param.name == name]
+def _is_default_of_all(name: str, value: Any, features: Iterable[AnyFeature], *, lenient: bool = False) -> bool:
+    """Tell whether ``value`` is what every feature that takes ``name`` takes anyway; ``lenient``: or must be given."""
+    takers = [param for feature in features for param in feature.params if param.name == name]
+    return all((lenient and param.required) or _are_same(value, param.default) for param in takers)
+
+
+def _are_same(left: object, right: object) -> bool:
     try:
-        return all(same(value, default) for default in defaults)
-    except FeatureStoreError:  # a value without canonical form is nobody's default
-        return False
+        return same(left, right)
+    except FeatureStoreError:  # values without canonical form are the same only as one object
+        return left is right

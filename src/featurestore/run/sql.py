@@ -52,7 +52,9 @@ def _provide(session: Session, connection: duckdb.DuckDBPyConnection, name: str)
         feature = find(name, session.collector)
     except UnknownNameError as error:
         raise UnknownNameError.among("source or feature", name, _tables(session)) from error
-    connection.register(name, convert(feature(), "arrow", name=feature.name, key=feature.entity))
+    value: Any = feature()
+    table = run_sql(session, value) if isinstance(value, str) else value
+    connection.register(name, convert(table, "arrow", name=feature.name, key=feature.entity))
 
 
 def _read(connection: duckdb.DuckDBPyConnection, source: FileSource) -> duckdb.DuckDBPyRelation:

@@ -110,9 +110,9 @@ class Functions:
             >>> n_logins.metadata.summary
             'Number of logins of a user.'
         """
+        chosen = Options.of(options)
         if function is not None:
-            return self._register(function, Options())
-        chosen = Options(**options)
+            return self._register(function, chosen)
         return lambda decorated: self._register(decorated, chosen)
 
     def _register(self, function: Callable[..., Any], options: Options) -> Feature[..., Any]:
@@ -123,7 +123,7 @@ class Functions:
                 f"{feature.qualified_name} reads the clock ({reading}): its values change without its code or "
                 "parameters changing. Take the instant as a parameter called when.",
                 FeatureStoreWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
         return feature
 
