@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from featurestore.errors import ConfigurationError, MaterializationError
 from featurestore.materializer import postgresql_columns as columns_of
 from featurestore.materializer.base import Materialization, Materializer
-from featurestore.materializer.postgresql_drivers import Session, connections_of, state_of
+from featurestore.materializer.postgresql_drivers import connections_of
+from featurestore.materializer.postgresql_session import Session, state_of
 from featurestore.materializer.refusals import not_materialized
 from featurestore.materializer.schema import schema_from_text, schema_to_text
 from featurestore.materializer.sql_source import condition, scan

@@ -324,7 +324,7 @@ def literal(value: Value, dtype: pl.DataType) -> tuple[str, str]:
     Example:
         >>> import polars as pl
         >>> literal(19844, pl.Date()), literal(b"ab", pl.Binary())
-        (('2024-05-01', 'date'), ('\\\\x6162', 'bytea'))
+        (('2024-05-01', 'date'), ('\\x6162', 'bytea'))
     """
     text = _spell(value, dtype)
     assert text is not None, "what is not supported is never asked for"
