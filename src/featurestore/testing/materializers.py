@@ -75,6 +75,8 @@ class MaterializerConformance:
     """Names of cases that the back end refuses, each with the reason."""
     examples: ClassVar[int] = 40
     """Random frames to try."""
+    many: ClassVar[int] = 300
+    """Results, each with columns of its own, that meet limits of pages, open files and cached statements."""
 
     @pytest.fixture
     def connect(self) -> Connect:
@@ -199,10 +201,9 @@ class MaterializerConformance:
         assert [materializer.open(record).collect().item() for record in records] == list(range(len(records)))
 
     def test_many_entries_are_all_listed(self, materializer: Materializer) -> None:
-        # 300, each with columns of its own: enough to meet limits of pages, open files and cached statements.
-        for number in range(300):
+        for number in range(self.many):
             materializer.put(_record(params={"n": number}), pl.DataFrame({f"column_{number}": [number]}))
-        assert sorted(int(str(entry.params["n"])) for entry in materializer.entries("f")) == list(range(300))
+        assert sorted(int(str(entry.params["n"])) for entry in materializer.entries("f")) == list(range(self.many))
 
     # ---- replacing and removing ----------------------------------------------------------------------------------
 
