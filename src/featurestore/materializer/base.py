@@ -156,7 +156,8 @@ class Materializer(ABC):
     def open(self, record: Materialization) -> pl.LazyFrame:
         """Return the stored result, unread: filters and projections on it reach the back end.
 
-        Rows come in any order. A replacement of the same identity between opening and reading is read whole.
+        Rows come in any order. After a replacement between opening and reading, the old result or the new one is read,
+        whole; where the new one has other columns, reading may fail instead, as a lazy frame cannot change its columns.
 
         Raises:
             NotMaterializedError: nothing of this identity is stored.
