@@ -7,6 +7,7 @@ lazy frame.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -206,19 +207,50 @@ def _add_eagerly(frame: pl.LazyFrame, made: ColumnFunction) -> pl.LazyFrame:
     Filters and projections must not pass below it: a mean of fewer rows is another mean.
     """
     schema = frame.collect_schema()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as that an empty column has no mean
-            empty = _add_to_polars(schema.to_frame(), made)
-    except Exception as error:  # whatever a user's function raises on an empty column
-        raise FrameError(
-            f"{made.name} cannot be planned for a lazy frame: it fails on an empty one",
-            found=f"{type(error).__name__}: {error}",
-            expected="a function that also takes columns without rows, so that the type of its result can be known",
-            fix="collect the frame first, or take and return polars expressions (pl.Expr)",
-        ) from error
-    add = cast("Callable[[pl.DataFrame], pl.DataFrame]", lambda eager: _add_to_polars(eager, made))
-    return frame.map_batches(add, predicate_pushdown=False, projection_pushdown=False, schema=empty.schema)
+    dtype = _planned_type(schema, made)
+
+    def add(eager: pl.DataFrame) -> pl.DataFrame:
+        return _typed(_add_to_polars(eager, made), dtype, made)
+
+    whole = cast("Callable[[pl.DataFrame], pl.DataFrame]", add)
+    planned = {**schema, made.name: dtype}
+    return frame.map_batches(whole, predicate_pushdown=False, projection_pushdown=False, schema=planned)
+
+
+def _planned_type(schema: pl.Schema, made: ColumnFunction) -> pl.DataType:
+    """Return the type of the new column, which a lazy frame has to know before there are any rows."""
+    from featurestore.frames.samples import sample_of
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as that an empty column has no mean
+        with contextlib.suppress(Exception):  # a user's function may refuse invented values in its own way
+            return _add_to_polars(sample_of(schema), made).schema[made.name]
+        try:
+            return _add_to_polars(schema.to_frame(), made).schema[made.name]
+        except Exception as error:  # whatever it raises on an empty column
+            raise FrameError(
+                f"{made.name} cannot be planned for a lazy frame: it fails on an empty one",
+                found=f"{type(error).__name__}: {error}",
+                expected="a function that also takes columns without rows, so that the type of its result can be known",
+                fix="collect the frame first, or take and return polars expressions (pl.Expr)",
+            ) from error
+
+
+def _typed(frame: pl.DataFrame, dtype: pl.DataType, made: ColumnFunction) -> pl.DataFrame:
+    """Return the frame with the new column in the type that was planned, where that loses nothing."""
+    import polars as pl
+
+    found = frame.schema[made.name]
+    if found == dtype:
+        return frame
+    if found == pl.Null or (dtype.is_float() and found.is_numeric()):
+        return frame.with_columns(pl.col(made.name).cast(dtype))
+    raise FrameError(
+        f"{made.name} returned another type for these rows than for a sample",
+        found=str(found),
+        expected=str(dtype),
+        fix="collect the frame first, or let the function return one type whatever the rows",
+    )
 
 
 # ---- what came back --------------------------------------------------------------------------------------------
@@ -227,11 +259,14 @@ def _add_eagerly(frame: pl.LazyFrame, made: ColumnFunction) -> pl.LazyFrame:
 def _require_column(value: Any, made: ColumnFunction, *, rows: int | None) -> None:
     two_dimensional = getattr(value, "ndim", 1) > 1 or hasattr(value, "collect_schema") or isinstance(value, dict)
     if value is None or two_dimensional:
+        fix = f'return the one column, for example frame["{made.name}"]' if two_dimensional else "add a return"
+        if made.frame is not None:
+            fix = f"{fix}; {made.frame!r} names no column of the frame, so it is the frame itself"
         raise FrameError(
             f"{made.name} returned no column",
             found=describe(value),
             expected="a Series, an expression, an array or a single value",
-            fix=f'return the one column, for example frame["{made.name}"]' if two_dimensional else "add a return",
+            fix=fix,
         )
     has_length = hasattr(value, "__len__") and not isinstance(value, (str, bytes)) and getattr(value, "ndim", 1) == 1
     if rows is not None and has_length and len(value) != rows:

@@ -50,7 +50,10 @@ def plan_join(tables: Sequence[Table], *, full_feature_names: bool = False) -> J
         JoinError: no common key, or different declared ones; shows each schema.
         ColumnClashError: two tables bring a column of the same name.
     """
-    keys = _declared_key(tables) or _common_key(tables)
+    keys = _declared_key(tables)
+    if not keys and len(tables) == 1:
+        return JoinPlan((), (_alone(tables[0], full=full_feature_names),))
+    keys = keys or _common_key(tables)
     for table in tables:
         _require_columns(table, keys)
     columns = tuple(_named(table, keys, full=full_feature_names) for table in tables)
@@ -71,16 +74,16 @@ def _declared_key(tables: Sequence[Table]) -> tuple[str, ...]:
 
 
 def _common_key(tables: Sequence[Table]) -> tuple[str, ...]:
-    if len(tables) == 1:
-        return ()
     first, *others = tables
-    asked = {table.column for table in tables if table.column is not None}
-    features = {table.name for table in tables}.union(asked, *(table.declared for table in tables))
+    features = _features(tables)
     common = [
         column
         for column, dtype in first.schema.items()
         if column not in features and not dtype.is_float() and all(column in table.schema for table in others)
     ]
+    for table in tables:
+        if common and set(table.schema) == set(common):  # something has to be its value: its last column
+            common.remove(list(table.schema)[-1])
     if not common:
         raise JoinError(
             "the features have no key in common",
@@ -88,20 +91,22 @@ def _common_key(tables: Sequence[Table]) -> tuple[str, ...]:
             expected="a column of the same name in all of them that is not a feature itself",
             fix="declare the key: @fs.register_feature(entity='user_id')",
         )
-    _require_values(tables, common)
     return tuple(common)
 
 
-def _require_values(tables: Sequence[Table], common: Sequence[str]) -> None:
-    """Refuse a guess that leaves a table without a feature: then one of the columns in common is no key."""
-    for table in tables:
-        if set(table.schema) == set(common):
-            raise JoinError(
-                f"all columns of {table.qualified_name} would be the key",
-                found="\n".join(_shown(each) for each in tables),
-                expected="a key, and a column besides it",
-                fix="declare the key: @fs.register_feature(entity='user_id')",
-            )
+def _features(tables: Sequence[Table]) -> set[str]:
+    """Return the columns that are features for certain: declared, asked for, or named like the function."""
+    asked = {table.column for table in tables if table.column is not None}
+    return {table.name for table in tables}.union(asked, *(table.declared for table in tables))
+
+
+def _alone(table: Table, *, full: bool) -> dict[str, str]:
+    """Return the columns of the only table, whose key nobody declared: its first column keeps its name and stays."""
+    _require_columns(table, ())
+    first = next(iter(table.schema.items()), None)
+    is_key = first is not None and len(table.schema) > 1 and first[0] not in _features([table])
+    keys = [first[0]] if first is not None and is_key and not first[1].is_float() else []
+    return {key: key for key in keys} | _named(table, keys, full=full)
 
 
 def _require_columns(table: Table, keys: Sequence[str]) -> None:
