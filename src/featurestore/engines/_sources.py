@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -27,10 +27,11 @@ class OpenRead:
     """Every row and column of the source, under the names that the plan uses."""
     schema: pl.Schema
 
-    def rows(self, *, ties: bool = False) -> pl.LazyFrame:
+    def rows(self, *, ties: bool = False, where: pl.Expr | None = None) -> pl.LazyFrame:
         """Return the rows that can matter, with the columns of the read (and, for ties, all the declared ones)."""
         columns = [*self.read.columns, *(self.read.tie_columns if ties else ())]
-        return self.frame.filter(*self._bounds()).select(columns)
+        wanted = [*self._bounds(), *([] if where is None else [where])]
+        return self.frame.filter(*wanted).select(columns)
 
     def normal_times(self) -> dict[str, pl.Expr]:
         """Return the normal time columns, as far as the source has such."""
@@ -71,6 +72,10 @@ class OpenPlan:
     def read_of(self, view: ViewJoin) -> OpenRead:
         """Return the opened read that serves ``view``."""
         return self.reads[self.plan.read_of(view)]
+
+    def of_labels(self, labels: pl.DataFrame) -> OpenPlan:
+        """Return the same for other labels, which have at least the columns that are joined on."""
+        return replace(self, plan=replace(self.plan, labels=labels))
 
     def label_keys(self, view: ViewJoin) -> list[pl.Expr]:
         """Return the label columns of the view's keys, in the types common with the source."""

@@ -126,12 +126,10 @@ def _registered_rows(
 ) -> Relation:
     names = {EVENT: "event", CREATED: "created", AVAILABLE: "available"}
     order = canonical_columns(rows, view.fields, prefix="t")
-    normal = times.rename({name: names[name] for name in times.columns})
-    frame = normal.with_columns(order.get_columns()).with_columns(
-        pl.Series("k0", code), p0=pl.int_range(pl.len(), dtype=pl.Int64)
-    )
-    if EVENT not in times.columns:
-        frame = frame.with_columns(event=pl.lit(0, dtype=pl.Int64))
+    columns = {names[column.name]: column for column in times.get_columns()}
+    columns |= {column.name: column for column in order.get_columns()}
+    columns |= {"k0": pl.Series(code)} | ({} if EVENT in times.columns else {"event": pl.Series(np.zeros_like(code))})
+    frame = pl.DataFrame(columns).with_columns(p0=pl.int_range(pl.len(), dtype=pl.Int64))
     db.register("source", frame.filter(pl.col("k0") >= 0, pl.col("event").is_not_null()).to_arrow())
     return Relation("SELECT * FROM source", 1, order.width, 1, CREATED in times.columns, AVAILABLE in times.columns)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import reduce
 
 import numpy as np
+import polars as pl
 
 from featurestore.engines._asof import NEVER, SortedLabels, newest_rows, sort_labels
 from featurestore.engines._codes import Coder, Ints, coder
@@ -15,9 +17,6 @@ from featurestore.engines._mending import Mender
 from featurestore.engines._results import Stamps, assembled, view_columns
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, OpenPlan, OpenRead, open_plan
 from featurestore.planning.training import TrainingPlan, ViewJoin
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["PolarsEngine"]
 
@@ -73,9 +72,48 @@ def _side(keys: Sequence[pl.Series], at: Ints) -> _Side:
 
 def _join_read(opened: OpenPlan, source: OpenRead, labels: _Labels) -> Iterator[pl.DataFrame]:
     views = [view for view in opened.plan.views if opened.read_of(view) is source]
-    rows = source.rows().collect()
+    for group in _groups(opened, views):
+        yield from _join_in_parts(opened, group)
+        views = [view for view in views if view not in group]
+    if views:
+        rows = source.rows().collect()
+        for view in views:
+            yield _join_view(opened, view, rows, labels.side(opened, view))
+
+
+def _groups(opened: OpenPlan, views: Sequence[ViewJoin]) -> list[list[ViewJoin]]:
+    """Return the views that are to be joined in parts, those together that a part serves alike."""
+    if opened.plan.partitions == 1 or not opened.plan.labels.height:
+        return []
+    groups: dict[tuple[object, ...], list[ViewJoin]] = {}
     for view in views:
-        yield _join_view(opened, view, rows, labels.side(opened, view))
+        if view.keys:
+            groups.setdefault((view.keys, opened.key_types[view]), []).append(view)
+    return list(groups.values())
+
+
+def _join_in_parts(opened: OpenPlan, views: Sequence[ViewJoin]) -> Iterator[pl.DataFrame]:
+    """Join views of the same keys part by part: labels and rows of which the hash of the key is the same."""
+    plan, first = opened.plan, views[0]
+    part_of = plan.labels.select(_part(opened.label_keys(first), plan.partitions)).to_series().to_numpy()
+    needed = plan.labels.select(list(dict.fromkeys([plan.timestamp, *first.label_columns])))
+    places, pieces = [], []
+    for part in np.unique(part_of):
+        place = np.flatnonzero(part_of == part)
+        here = opened.of_labels(needed[place])
+        same = _part(opened.source_keys(first), plan.partitions) == int(part)
+        rows = opened.read_of(first).rows(where=same).collect(engine="streaming")
+        side = _Labels(here.plan).side(here, first)
+        pieces.append([_join_view(here, view, rows, side) for view in views])
+        places.append(place)
+    back = np.argsort(np.concatenate(places))
+    for parts in zip(*pieces, strict=True):
+        yield pl.concat(parts)[back]
+
+
+def _part(keys: Sequence[pl.Expr], partitions: int) -> pl.Expr:
+    hashed = [key.hash(seed=index) for index, key in enumerate(keys)]
+    return reduce(operator.xor, hashed) % partitions
 
 
 def _join_view(opened: OpenPlan, view: ViewJoin, rows: pl.DataFrame, side: _Side) -> pl.DataFrame:

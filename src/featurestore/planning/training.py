@@ -27,9 +27,13 @@ __all__ = ["Selected", "Status", "Survey", "TrainingPlan", "ViewJoin", "plan_tra
 
 _UNKNOWN_WIDTH = 16
 """Bytes a value of a column is taken to need in the estimate where the survey does not say."""
-_WORKING_BYTES = 32
+_WORKING_BYTES = 64
 """Bytes a row takes in an engine beside its values: position, composed key, and the sorted copies of both."""
 _MOST_PARTITIONS = 4096
+_LEAST_SHARE = 8
+"""Of the memory allowed at least this part of one is for a read, even where the labels take most of it."""
+_SKEW = 2
+"""Parts are planned this much smaller than would fit: keys are not equally frequent, and reading takes buffers."""
 
 
 class Status(StrEnum):
@@ -182,16 +186,17 @@ def plan_training(
     _check_labels(labels.columns, timestamp, joins)
     _check_outputs(labels.columns, joins)
     reads = tuple(_read(scan, [view for view in joins if view.scan == scan], survey) for scan in _scans(joins))
-    estimate = _estimate(reads, len(labels.columns) + len(outputs), survey)
+    held = survey.labels * ((len(labels.columns) + len(outputs)) * _UNKNOWN_WIDTH + _WORKING_BYTES)
+    largest = max((_read_bytes(read, survey) for read in reads), default=0)
     return TrainingPlan(
         labels=labels,
         timestamp=timestamp,
         views=joins,
         reads=reads,
         outputs=outputs if order is None else _ordered(outputs, order),
-        estimate=estimate,
+        estimate=held + largest,
         memory_limit=memory_limit,
-        partitions=_partitions(estimate, memory_limit),
+        partitions=_partitions(held, largest, memory_limit),
     )
 
 
@@ -259,18 +264,14 @@ def _key_ranges(views: Sequence[ViewJoin], survey: Survey) -> Iterable[KeyRange]
             yield KeyRange(column, min(low for low, _ in ranges), max(high for _, high in ranges))
 
 
-def _estimate(reads: Iterable[Read], label_width: int, survey: Survey) -> int:
-    """Return the bytes of the labels and the result, and of the greatest read: one is held at a time."""
-    held = survey.labels * (label_width * _UNKNOWN_WIDTH + _WORKING_BYTES)
-    return held + max((_read_bytes(read, survey) for read in reads), default=0)
-
-
 def _read_bytes(read: Read, survey: Survey) -> int:
     widths = survey.widths.get(read.scan.source, {})
     return (read.rows or 0) * (sum(widths.get(name, _UNKNOWN_WIDTH) for name in read.columns) + _WORKING_BYTES)
 
 
-def _partitions(estimate: int, memory_limit: int | None) -> int:
-    if memory_limit is None or estimate <= memory_limit:
+def _partitions(held: int, largest: int, memory_limit: int | None) -> int:
+    """Return in how many parts the largest read fits beside what is held all the time: labels and result."""
+    if memory_limit is None or held + largest <= memory_limit:
         return 1
-    return min(_MOST_PARTITIONS, 2 * -(-estimate // max(memory_limit, 1)))
+    room = max(memory_limit - held, memory_limit // _LEAST_SHARE, 1)
+    return min(_MOST_PARTITIONS, -(-largest * _SKEW // room))

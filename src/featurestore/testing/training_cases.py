@@ -23,7 +23,13 @@ _WINTER = 1_730_613_600_000_000_000
 """2024-11-03 06:00 UTC in nanoseconds: New York's clocks go from 02:00 back to 01:00."""
 _SUMMER = 1_710_054_000_000_000_000
 """2024-03-10 07:00 UTC in nanoseconds: New York's clocks go from 02:00 on to 03:00."""
+_WIDE = 0
+"""Where times are years apart."""
 _STEPS = (-3_600_000_000_000, -1_000_000, -1_000, -1, 0, 1, 999, 1_000, 1_001, 1_000_000, 3_600_000_000_000)
+_FAR = tuple(
+    years * 365 * 86_400_000_000_000 + step for years in (-60, 0, 60) for step in (-1_000, 0, 1_000, 1_000_000_000)
+)
+"""Steps so wide that a time and a key do not fit one number together."""
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 _WEST = 5 * 3_600_000_000_000
 _DAY = 86_400_000_000_000
@@ -31,7 +37,8 @@ _TTLS = (None, 0, 1, 2, 1_000, 3_600_000_000, 3_600_000_001)
 
 _KEYS: tuple[tuple[tuple[pl.DataType, pl.DataType], tuple[object, ...]], ...] = (
     ((pl.Int64(), pl.Int64()), (None, 1, 2, 3, -(2**63), 2**63 - 1)),
-    ((pl.Int64(), pl.Int32()), (None, 1, 2, 3)),
+    ((pl.Int64(), pl.Int32()), (None, 0, 1, 2**31 - 2)),
+    ((pl.Int64(), pl.Int64()), (None, 0, 1, 2**31 - 2)),
     ((pl.UInt64(), pl.Int64()), (None, 1, 2, 3)),
     ((pl.UInt64(), pl.UInt64()), (None, 1, 2, 2**64 - 1)),
     ((pl.Float64(), pl.Int64()), (None, 1, 2, 3)),
@@ -88,18 +95,20 @@ class Case:
     sources: dict[str, Source]
     surveyed: bool
     partitions: int
+    in_files: bool
+    """Whether the sources are Parquet files; frames if not."""
     order: tuple[str, ...] = field(default=())
 
-    def plan(self, folder: Path | None = None) -> TrainingPlan:
-        """Return the plan; its sources are Parquet files in ``folder`` if one is given, else frames."""
+    def plan(self, folder: Path) -> TrainingPlan:
+        """Return the plan; files are written to ``folder``."""
         views = tuple(replace(view, scan=self._opened(view.scan, folder)) for view in self.views)
         known = survey(self.labels, TIME, views) if self.surveyed else Survey(self.labels.height)
         plan = plan_training(self.labels, TIME, views, known, order=self.order)
         return replace(plan, partitions=self.partitions)
 
-    def _opened(self, scan: Scan, folder: Path | None) -> Scan:
+    def _opened(self, scan: Scan, folder: Path) -> Scan:
         frame = self.sources[scan.source].frame
-        if folder is None:
+        if not self.in_files:
             return replace(scan, open=frame.lazy)
         path = folder / f"{scan.source}.parquet"
         frame.write_parquet(path, row_group_size=3)
@@ -110,7 +119,7 @@ class Case:
 def cases(draw: st.DrawFn) -> Case:
     """Draw a join of one to three views, some of which share a source."""
     keys = draw(st.lists(st.sampled_from(_KEYS), max_size=2))
-    base = draw(st.sampled_from((_WINTER, _SUMMER, -5_000_000)))
+    base = draw(st.sampled_from((_WINTER, _SUMMER, -5_000_000, _WIDE)))
     sources = [draw(_sources(f"s{index}", keys, base)) for index in range(draw(st.integers(1, 2)))]
     labels, label_rows = draw(_labels(keys, base))
     views = [
@@ -124,6 +133,7 @@ def cases(draw: st.DrawFn) -> Case:
         {source.scan.source: source for source in sources},
         surveyed=draw(st.booleans()),
         partitions=draw(st.sampled_from((1, 1, 3))),
+        in_files=draw(st.booleans()),
         order=tuple(draw(st.permutations(outputs))),
     )
 
@@ -201,7 +211,8 @@ def _snapshots(source: Source) -> tuple[int, ...] | None:
 @st.composite
 def _times(draw: st.DrawFn, height: int, base: int, *, local: str | None, up: bool) -> Times:
     """Draw times; ``local``: naive ones, of that zone."""
-    steps = draw(st.lists(st.sampled_from((None, *_STEPS)), min_size=height, max_size=height))
+    near = _FAR if base == _WIDE else _STEPS
+    steps = draw(st.lists(st.sampled_from((None, *near)), min_size=height, max_size=height))
     kind = draw(st.sampled_from(("ns", "us", "us", "ms", "date")))
     size = _DAY if kind == "date" else _UNITS["us" if kind == "ns" and local else kind]
     nanos = [None if step is None else (base + step) // size * size for step in steps]
