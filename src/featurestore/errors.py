@@ -22,6 +22,7 @@ whether trying again can help.
     ├── FingerprintError                          code whose identity cannot be established
     ├── ConfigurationError (ValueError)           a setting that cannot be used
     ├── StoreUnavailableError (ConnectionError)   a back end that does not answer; Transient
+    ├── ConflictError                             somebody else changed it meanwhile; Transient
     └── MissingDependencyError (ImportError)      an extra that is not installed
 """
 
@@ -34,6 +35,7 @@ __all__ = [
     "AmbiguousNameError",
     "ColumnClashError",
     "ConfigurationError",
+    "ConflictError",
     "DuplicateKeyError",
     "DuplicateNameError",
     "FeatureStoreError",
@@ -218,6 +220,10 @@ class ConfigurationError(FeatureStoreError, Terminal, ValueError):
 
 class StoreUnavailableError(FeatureStoreError, Transient, ConnectionError):
     """A back end does not answer."""
+
+
+class ConflictError(FeatureStoreError, Transient):
+    """Somebody else changed what this was to change. Nothing was written; look at theirs, and try again."""
 
 
 class MissingDependencyError(FeatureStoreError, Terminal, ImportError):

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from featurestore.errors import ConfigurationError, StoreUnavailableError
+from featurestore.registry.sqlite import SQLiteRegistry
+from featurestore.testing.registries import Connect, PersistentRegistryConformance
+
+
+class TestSQLite(PersistentRegistryConformance):
+    @pytest.fixture
+    def connect(self, tmp_path: Path) -> Connect:
+        return partial(SQLiteRegistry, tmp_path / "data" / "registry.db")
+
+
+def test_reading_makes_no_file(tmp_path: Path) -> None:
+    registry = SQLiteRegistry(tmp_path / "data" / "registry.db")
+    assert (registry.load(), registry.log(), registry.get("a"), registry.keys()) == (None, (), None, ())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_program_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    path.write_bytes(b"\x12\x05shop\x1a not SQLite" * 100)
+    before = path.read_bytes()
+    for use in (SQLiteRegistry(path).load, lambda: SQLiteRegistry(path).commit("{}", expected=None)):
+        with pytest.raises(ConfigurationError, match="is no registry"):
+            use()
+    assert path.read_bytes() == before
+
+
+def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailableError, match=r"registry\.db does not answer"):
+        SQLiteRegistry(tmp_path / "file" / "registry.db").commit("{}", expected=None)
+
+
+def test_equal_documents_are_kept_once(tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    registry = SQLiteRegistry(tmp_path / "registry.db")
+    first = registry.commit("1", expected=None)
+    second = registry.commit("2", expected=first.hash)
+    registry.commit("1", expected=second.hash)
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM repositories").fetchone() == (2,)
