@@ -1,0 +1,214 @@
+"""From declared objects to a repository: views bring their sources and entities, services bring their views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeGuard
+
+from featurestore.declare.entity import Entity
+from featurestore.declare.feature import Feature
+from featurestore.declare.on_demand import OnDemandFeatureView
+from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
+from featurestore.declare.view import FeatureService, FeatureView, Projection
+from featurestore.errors import DuplicateNameError, RegistrationError
+from featurestore.repository.documents import Document, ObjectKind, code_path, encode, source_key
+from featurestore.repository.fingerprint import Fingerprints
+from featurestore.repository.repository import Repository, referenced_sources
+from featurestore.repository.validate import problems, raise_problems
+
+__all__ = ["Declared", "collect", "key_of", "merged", "removed"]
+
+Key: TypeAlias = tuple[ObjectKind, str]
+_Digest: TypeAlias = Callable[[Any], str]
+
+
+@dataclass(slots=True)
+class Declared:
+    """What was collected: documents, live code, and what is wrong already."""
+
+    documents: dict[Key, Document] = field(default_factory=dict)
+    code: dict[str, Any] = field(default_factory=dict)
+    implied: dict[str, Document] = field(default_factory=dict)
+    """Entities that are only mentioned, by name."""
+    problems: list[RegistrationError] = field(default_factory=list)
+
+
+def collect(project: str, objects: Iterable[object], *, digest: _Digest | None = None) -> Repository:
+    """Return the repository that consists of ``objects`` and of what they refer to.
+
+    An entity that is only named is the one declared under that name, else one whose join key is the name.
+
+    Args:
+        project: the project's name.
+        objects: entities, sources, views, on-demand views, services and registered functions, in any order.
+        digest: gives the fingerprint of the code of a registered function; computed afresh by default.
+
+    Raises:
+        RegistrationError: declarations that cannot stand; names all that is wrong, not the first only.
+
+    Example:
+        >>> from featurestore import FeatureView, FileSource
+        >>> view = FeatureView("stats", FileSource("stats.parquet", timestamp_field="at"), entities=["driver"])
+        >>> collect("taxi", [view]).entity("driver").join_keys
+        ('driver',)
+    """
+    return merged(Repository(project), objects, digest=digest)
+
+
+def merged(base: Repository, objects: Iterable[object], *, digest: _Digest | None = None) -> Repository:
+    """Return ``base`` with ``objects`` added, or put in the place of those of the same name.
+
+    Raises:
+        RegistrationError: declarations that cannot stand; names all that is wrong, not the first only.
+    """
+    declared = _declared(objects, digest or _fresh_digest())
+    documents = {kind: dict(base.documents[kind]) for kind in ObjectKind}
+    for name, document in declared.implied.items():
+        documents[ObjectKind.ENTITY].setdefault(name, document)
+    for (kind, name), document in declared.documents.items():
+        documents[kind][name] = document
+    whole = _without_orphans(base, documents, declared).with_code(declared.code)
+    raise_problems([*declared.problems, *problems(whole)])
+    return whole
+
+
+def removed(base: Repository, keys: Iterable[Key]) -> Repository:
+    """Return ``base`` without some declarations.
+
+    Raises:
+        RegistrationError: others refer to them.
+    """
+    gone = set(keys)
+    documents = {
+        kind: {name: each for name, each in named.items() if (kind, name) not in gone}
+        for kind, named in base.documents.items()
+    }
+    whole = _without_orphans(base, documents, Declared())
+    raise_problems(problems(whole))
+    return whole
+
+
+def key_of(declared: object) -> Key:
+    """Return the kind and the name of a declaration.
+
+    Raises:
+        RegistrationError: it is none.
+    """
+    match declared:
+        case Entity():
+            return ObjectKind.ENTITY, declared.name
+        case FileSource() | PushSource() | KafkaSource() | RequestSource():
+            return ObjectKind.SOURCE, source_key(declared)
+        case FeatureView():
+            return ObjectKind.VIEW, declared.name
+        case OnDemandFeatureView():
+            return ObjectKind.ON_DEMAND, declared.name
+        case FeatureService():
+            return ObjectKind.SERVICE, declared.name
+        case Feature():
+            return ObjectKind.FUNCTION, declared.qualified_name
+    encode(declared)  # Raises, and says what can be declared.
+    raise AssertionError
+
+
+# ---- reading the objects -----------------------------------------------------------------------------------------
+
+
+def _declared(objects: Iterable[object], digest: _Digest) -> Declared:
+    declared = Declared()
+    seen: set[int] = set()
+    for each in objects:
+        try:
+            for one in _with_parts(each, seen):
+                _add(declared, one, digest)
+        except RegistrationError as error:
+            declared.problems.append(error)
+    return declared
+
+
+def _with_parts(declared: object, seen: set[int]) -> Iterator[object]:
+    """Yield an object and what it refers to, each object once."""
+    if id(declared) in seen:
+        return
+    seen.add(id(declared))
+    for part in _parts(declared):
+        yield from _with_parts(part, seen)
+    if not isinstance(declared, Projection):
+        yield declared
+
+
+def _parts(declared: object) -> tuple[Any, ...]:
+    match declared:
+        case FeatureView():
+            return (declared.source, *declared.entities)
+        case Projection():
+            return (declared.view,)
+        case OnDemandFeatureView():
+            return declared.sources
+        case FeatureService():
+            return declared.features
+        case PushSource() | KafkaSource() if declared.batch_source is not None:
+            return (declared.batch_source,)
+    return ()
+
+
+def _add(declared: Declared, one: object, digest: _Digest) -> None:
+    if isinstance(one, str):
+        declared.implied[one] = encode(Entity(one))
+        return
+    key = key_of(one)
+    code = one.fn if isinstance(one, Feature) else one.function if isinstance(one, OnDemandFeatureView) else None
+    document = encode(one, "" if code is None else digest(one))
+    if code is not None:
+        declared.code[code_path(code)] = one if isinstance(one, Feature) else code
+    known = declared.documents.setdefault(key, document)
+    if known != document:
+        declared.problems.append(_declared_twice(key, known, document))
+
+
+def _declared_twice(key: Key, one: Document, other: Document) -> DuplicateNameError:
+    kind, name = key
+    differing = [part for part in sorted({*one, *other}) if one.get(part) != other.get(part)]
+    return DuplicateNameError(
+        f"two declarations of the {kind.label} {name!r} differ",
+        found="; ".join(f"{part}: {one.get(part)!r} and {other.get(part)!r}" for part in differing),
+        expected="one declaration of each name",
+        fix="rename one of them" if kind is not ObjectKind.SOURCE else "give one of them another name=",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDemandCode:
+    """An on-demand function as fingerprints take it."""
+
+    fn: Callable[..., Any]
+    qualified_name: str
+
+
+def _fresh_digest() -> _Digest:
+    codes: Fingerprints[Any] = Fingerprints(_is_feature)
+
+    def digest(declared: Any) -> str:
+        if isinstance(declared, OnDemandFeatureView):
+            function = declared.function
+            return codes.of(_OnDemandCode(function, code_path(function))).digest
+        return codes.of(declared).digest
+
+    return digest
+
+
+def _is_feature(value: object) -> TypeGuard[Any]:
+    return isinstance(value, Feature)
+
+
+def _without_orphans(
+    base: Repository, documents: Mapping[ObjectKind, dict[str, Document]], declared: Declared
+) -> Repository:
+    """Drop sources without a name of their own that views named and do not name any more: nobody declared them."""
+    left = referenced_sources(base.documents) - referenced_sources(documents)
+    for name in left:
+        document = documents[ObjectKind.SOURCE].get(name)
+        if document and document.get("path") == name and (ObjectKind.SOURCE, name) not in declared.documents:
+            del documents[ObjectKind.SOURCE][name]
+    return base.with_documents(documents)

@@ -1,0 +1,217 @@
+"""Whether a repository can stand: everything that is wrong with it, at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from featurestore.declare.kinds import Kind
+from featurestore.declare.naming import require_name
+from featurestore.errors import DuplicateNameError, RegistrationError, closest
+from featurestore.repository.documents import Document, ObjectKind
+from featurestore.repository.repository import VIEW_KINDS, Repository
+
+__all__ = ["problems", "raise_problems", "validate"]
+
+_NAMED = (ObjectKind.ENTITY, ObjectKind.VIEW, ObjectKind.ON_DEMAND, ObjectKind.SERVICE)
+
+
+def validate(repository: Repository) -> None:
+    """Check the whole of ``repository``: names, and whatever one declaration says of another.
+
+    Raises:
+        RegistrationError: something cannot stand; names all of it, not the first only.
+
+    Example:
+        >>> validate(Repository("shop"))
+    """
+    raise_problems(problems(repository))
+
+
+def raise_problems(found: Sequence[RegistrationError]) -> None:
+    """Raise what was found: the error itself if it is one, else one error that lists them all.
+
+    Example:
+        >>> raise_problems([RegistrationError("no a"), RegistrationError("no b")])
+        Traceback (most recent call last):
+        ...
+        featurestore.errors.RegistrationError: 2 declarations cannot stand
+          found:    1. no a
+                    2. no b
+    """
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        listed = [f"{number}. {str(each).replace(chr(10), chr(10) + '   ')}" for number, each in enumerate(found, 1)]
+        raise RegistrationError(f"{len(found)} declarations cannot stand", found="\n".join(listed))
+
+
+def problems(repository: Repository) -> list[RegistrationError]:
+    """Return everything that is wrong with ``repository``."""
+    return [
+        *_illegal_names(repository),
+        *_same_names(repository),
+        *_view_problems(repository),
+        *_on_demand_problems(repository),
+        *_service_problems(repository),
+        *_source_problems(repository),
+    ]
+
+
+# ---- names -------------------------------------------------------------------------------------------------------
+
+
+def _illegal_names(repository: Repository) -> Iterator[RegistrationError]:
+    for kind in _NAMED:
+        for name in repository.names(kind):
+            try:
+                require_name(kind.label, name)
+            except RegistrationError as error:
+                yield error
+
+
+def _same_names(repository: Repository) -> Iterator[RegistrationError]:
+    views = [(kind, name, _reference_name(kind, name)) for kind in VIEW_KINDS for name in repository.names(kind)]
+    yield from _clashes("feature view", [(f"{kind.label} {name}", called) for kind, name, called in views])
+    for kind in (ObjectKind.ENTITY, ObjectKind.SERVICE, ObjectKind.SOURCE):
+        yield from _clashes(kind.label, [(name, name) for name in _given_names(repository, kind)])
+
+
+def _given_names(repository: Repository, kind: ObjectKind) -> list[str]:
+    """Paths are no names: file systems tell A from a."""
+    documents = repository.documents[kind]
+    return [name for name in repository.names(kind) if documents[name].get("path") != name]
+
+
+def _reference_name(kind: ObjectKind, name: str) -> str:
+    return name.rpartition(".")[2] if kind is ObjectKind.FUNCTION else name
+
+
+def _clashes(what: str, named: Iterable[tuple[str, str]]) -> Iterator[RegistrationError]:
+    bearers: dict[str, list[str]] = {}
+    for description, name in named:
+        bearers.setdefault(name.casefold(), []).append(description)
+    for name, several in bearers.items():
+        if len(several) > 1:
+            yield DuplicateNameError(
+                f"{len(several)} declarations share the name {name!r} of a {what}",
+                found=", ".join(several),
+                expected="names that differ in more than upper and lower case",
+                fix="rename one of them",
+            )
+
+
+# ---- what declarations say of each other -------------------------------------------------------------------------
+
+
+def _view_problems(repository: Repository) -> Iterator[RegistrationError]:
+    for name in repository.names(ObjectKind.VIEW):
+        document = repository.documents[ObjectKind.VIEW][name]
+        yield from _unknown(repository, f"feature view {name!r}", ObjectKind.SOURCE, [document["source"]])
+        yield from _unknown(repository, f"feature view {name!r}", ObjectKind.ENTITY, document.get("entities", ()))
+        yield from _repeated(f"feature view {name!r} names an entity twice", document.get("entities", ()))
+        yield from _key_problems(repository, name, document)
+
+
+def _key_problems(repository: Repository, view: str, document: Document) -> Iterator[RegistrationError]:
+    known = repository.documents[ObjectKind.ENTITY]
+    keys = [key for name in document.get("entities", ()) if name in known for key in known[name]["join_keys"]]
+    yield from _repeated(f"the entities of feature view {view!r} share a join key", keys)
+
+
+def _on_demand_problems(repository: Repository) -> Iterator[RegistrationError]:
+    for name in repository.names(ObjectKind.ON_DEMAND):
+        document = repository.documents[ObjectKind.ON_DEMAND][name]
+        where = f"on-demand feature view {name!r}"
+        for source in document["sources"]:
+            if "request" in source:
+                yield from _unknown(repository, where, ObjectKind.SOURCE, [source["request"]])
+            else:
+                yield from _selection_problems(repository, where, source)
+        yield from _repeated(f"{where} declares a feature twice", [field["name"] for field in document["schema"]])
+        if document["function"].rpartition(".")[2] in ("<lambda>", "") or "<lambda>" in document["function"]:
+            yield _no_name_for_code(where, document["function"])
+
+
+def _no_name_for_code(where: str, path: str) -> RegistrationError:
+    return RegistrationError(
+        f"the function of {where} cannot be found again",
+        found=path,
+        expected="a function with a name",
+        fix="write it with def, at the top of a module",
+    )
+
+
+def _service_problems(repository: Repository) -> Iterator[RegistrationError]:
+    for name in repository.names(ObjectKind.SERVICE):
+        for selection in repository.documents[ObjectKind.SERVICE][name]["features"]:
+            yield from _selection_problems(repository, f"feature service {name!r}", selection)
+
+
+def _selection_problems(repository: Repository, where: str, selection: Document) -> Iterator[RegistrationError]:
+    if "function" in selection:
+        yield from _unknown(repository, where, ObjectKind.FUNCTION, [selection["function"]])
+        return
+    name = selection["view"]
+    if name in repository.documents[ObjectKind.ON_DEMAND]:
+        return
+    if name not in repository.documents[ObjectKind.VIEW]:
+        yield _unknown_name(where, "feature view", name, repository.view_names())
+        return
+    known = [field["name"] for field in repository.documents[ObjectKind.VIEW][name].get("schema", ())]
+    for feature in selection.get("features", ()) if known else ():
+        if feature not in known:
+            yield _unknown_name(where, f"feature of view {name!r}", feature, known)
+    keys = _keys_of(repository, name)
+    for key, _ in selection.get("join_key_map", ()):
+        if key not in keys:
+            yield _unknown_name(where, f"join key of view {name!r}", key, keys)
+
+
+def _keys_of(repository: Repository, view: str) -> list[str]:
+    known = repository.documents[ObjectKind.ENTITY]
+    entities = repository.documents[ObjectKind.VIEW][view].get("entities", ())
+    return [key for name in entities if name in known for key in known[name]["join_keys"]]
+
+
+def _source_problems(repository: Repository) -> Iterator[RegistrationError]:
+    for name in repository.names(ObjectKind.SOURCE):
+        document = repository.documents[ObjectKind.SOURCE][name]
+        if "batch_source" in document:
+            yield from _unknown(repository, f"data source {name!r}", ObjectKind.SOURCE, [document["batch_source"]])
+    for name in repository.names(ObjectKind.FUNCTION):
+        document = repository.documents[ObjectKind.FUNCTION][name]
+        if "ttl" in document and document["kind"] == str(Kind.COLUMN):
+            yield RegistrationError(
+                f"function {name!r} has a ttl and computes a column",
+                found=f"ttl {document['ttl']}",
+                expected="a ttl on functions whose values have a time",
+                fix="leave ttl= out",
+            )
+
+
+# ---- how it is said ----------------------------------------------------------------------------------------------
+
+
+def _unknown(
+    repository: Repository, where: str, kind: ObjectKind, names: Iterable[str]
+) -> Iterator[RegistrationError]:
+    known = repository.documents[kind]
+    return (_unknown_name(where, kind.label, name, known) for name in names if name not in known)
+
+
+def _unknown_name(where: str, what: str, name: str, known: Iterable[str]) -> RegistrationError:
+    names = sorted(known)
+    near = closest(name, names)
+    return RegistrationError(
+        f"{where} refers to a {what} that is not there",
+        found=repr(name),
+        expected=f"one of: {', '.join(names)}" if names else f"there is no {what} yet",
+        fix=f"did you mean {near!r}?" if near else f"declare it, or take it out of {where}",
+    )
+
+
+def _repeated(what: str, names: Iterable[str]) -> Iterator[RegistrationError]:
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        yield RegistrationError(what, found=", ".join(twice), expected="each once")
