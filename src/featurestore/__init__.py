@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     describe = fs.describe
     features = fs.features
     get_features = fs.get_features
+    get_historical_features = fs.get_historical_features
     lineage = fs.lineage
     register_feature = fs.register_feature
     register_source = fs.register_source
@@ -75,6 +76,7 @@ _OF_DEFAULT_STORE = (
     "describe",
     "features",
     "get_features",
+    "get_historical_features",
     "lineage",
     "register_feature",
     "register_source",
@@ -110,6 +112,7 @@ __all__ = [
     "features",
     "fs",
     "get_features",
+    "get_historical_features",
     "lineage",
     "on_demand_feature_view",
     "open_materializer",

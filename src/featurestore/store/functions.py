@@ -25,6 +25,7 @@ from featurestore.settings import Config
 
 if TYPE_CHECKING:
     from featurestore.materializer.base import Materialization, Materializer
+    from featurestore.run.jobs import RetrievalJob
 
 __all__ = ["Functions", "Params"]
 
@@ -38,6 +39,9 @@ class Functions:
 
     config: Config
     _session: Session
+
+    def _historical(self, params: Mapping[str, Any], **options: Any) -> RetrievalJob:
+        raise NotImplementedError  # The retrieval side has it.
 
     # ---- declaring -----------------------------------------------------------------------------------------------
 
@@ -298,3 +302,10 @@ class Params:
         chosen = [self._store.resolve(feature) for feature in features]
         with self._store.active():
             return columns.add_features(self._store._session, frame, chosen, self.params)
+
+    def get_historical_features(
+        self, entity_df: Any = None, features: Any = (), full_feature_names: bool = False, **options: Any
+    ) -> RetrievalJob:
+        """Return a training dataset, as the store's `get_historical_features` does; a label column of a name wins."""
+        chosen = {"entity_df": entity_df, "features": features, "full_feature_names": full_feature_names}
+        return self._store._historical(self.params, **chosen, **options)

@@ -1,0 +1,1 @@
+"""Saved training datasets: append-only Parquet files that the store owns."""

@@ -1,0 +1,310 @@
+"""What a request for a training dataset means: references, names of columns, keys. Decided before anything is read.
+
+References become `Asked` values, and these, once it is known what columns the views have, `ViewJoin`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from featurestore.declare.entity import Entity
+from featurestore.declare.feature import Feature
+from featurestore.declare.kinds import Kind
+from featurestore.declare.on_demand import OnDemandFeatureView
+from featurestore.declare.view import FeatureService, FeatureView, Projection
+from featurestore.errors import AmbiguousNameError, ParameterError, UnknownNameError
+from featurestore.planning.scans import Scan
+from featurestore.planning.training import Selected, ViewJoin
+from featurestore.repository.names import AnyFeature, find
+
+__all__ = ["Asked", "Known", "Retrieval", "Table", "asked_for", "join_keys", "merged", "plan_retrieval"]
+
+View = FeatureView | AnyFeature
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names that a request may use."""
+
+    views: Mapping[str, FeatureView | OnDemandFeatureView] = field(default_factory=dict)
+    functions: tuple[AnyFeature, ...] = ()
+    entities: Mapping[str, Entity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One view, or one registered function, as a request asks for it."""
+
+    view: View
+    name: str
+    """Its name or alias: what long column names begin with."""
+    features: tuple[str, ...] | None = None
+    """The features; ``None``: all of them."""
+    join_key_map: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it is computed from other columns, after the joins."""
+        return isinstance(self.view, Feature) and self.view.kind is Kind.COLUMN
+
+    @property
+    def identity(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """What two requests for one view have in common."""
+        return self.name, self.join_key_map
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is known of a view once its rows have been looked at."""
+
+    scan: Scan
+    keys: tuple[str, ...]
+    """Join keys: columns of the scan."""
+    fields: tuple[str, ...]
+    """The features, in declared order."""
+    ttl: timedelta | None = None
+    snapshots: tuple[int, ...] | None = None
+    dimensions: tuple[tuple[str, str], ...] = ()
+    """Pairs of a label column that is a parameter of a function and the scan's column that has its values."""
+
+    @property
+    def ttl_micros(self) -> int | None:
+        """The ttl in microseconds."""
+        return None if self.ttl is None else self.ttl // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What is joined to the labels, and in which order the new columns stand."""
+
+    views: tuple[ViewJoin, ...]
+    order: tuple[str, ...]
+    """Columns that the joins add: features as asked, then statuses, then event timestamps."""
+    features: tuple[str, ...]
+    """Columns of features, in the order asked, those that are computed after the joins included."""
+    columns: tuple[tuple[AnyFeature, str], ...] = ()
+    """Functions computed after the joins, and the columns that they make."""
+
+
+# ---- references -------------------------------------------------------------------------------------------------
+
+
+def asked_for(wanted: object, known: Known) -> tuple[Asked, ...]:
+    """Return the views and functions that ``wanted`` means, in the order asked.
+
+    Args:
+        wanted: a reference or several: ``"view:feature"``, ``"view:*"``, ``"view"``, views, projections, services,
+            registered functions and their names.
+        known: the names that exist.
+
+    Raises:
+        UnknownNameError: nothing bears a name; suggests the nearest.
+        ParameterError: nothing was asked for, or something that is no reference.
+    """
+    references = wanted if isinstance(wanted, (list, tuple)) else [wanted]
+    asked = [one for reference in references for one in _asked(reference, known)]
+    if not asked:
+        raise ParameterError(
+            "no feature was asked for",
+            found="an empty list",
+            expected="such as ['driver_stats:conv_rate'], a view or a feature service",
+        )
+    for one in asked:
+        _require_fields(one)
+    return tuple(asked)
+
+
+def _asked(reference: object, known: Known) -> Iterable[Asked]:
+    match reference:
+        case str():
+            name, _, feature = reference.partition(":")
+            return [replace(_named(name, known), features=None if feature in {"", "*"} else (feature,))]
+        case FeatureService():
+            return [one for item in reference.features for one in _asked(item, known)]
+        case FeatureView():
+            return [Asked(reference, reference.name)]
+        case Projection():
+            return [Asked(reference.view, reference.name, reference.features, reference.join_key_map)]
+        case OnDemandFeatureView():
+            raise _on_demand(reference)
+        case _:
+            function = find(reference, known.functions)
+            return [Asked(function, function.name)]
+
+
+def _named(name: str, known: Known) -> Asked:
+    view = known.views.get(name)
+    if isinstance(view, OnDemandFeatureView):
+        raise _on_demand(view)
+    if view is not None:
+        return Asked(view, name)
+    try:
+        feature = find(name, known.functions)
+    except AmbiguousNameError:
+        raise
+    except UnknownNameError as error:
+        names = {*known.views, *(feature.name for feature in known.functions)}
+        fix = "apply the view, or import the module that registers the function"
+        raise UnknownNameError.among("feature view or function", name, names, fix=fix) from error
+    return Asked(feature, feature.name)
+
+
+def _on_demand(view: OnDemandFeatureView) -> ParameterError:
+    return ParameterError(
+        f"on-demand feature view {view.name!r} takes no part in training datasets yet",
+        found=f"an on-demand view of mode {view.mode}",
+        expected="feature views and registered functions",
+        fix="register the computation as a column function: @fs.register_feature(inputs=[...])",
+    )
+
+
+def _require_fields(asked: Asked) -> None:
+    """Refuse unknown features of a view that declares its own; others are looked up in the source."""
+    declared = _declared(asked.view)
+    if declared and asked.features is not None:
+        _require_known(asked, declared)
+
+
+def _declared(view: View) -> tuple[str, ...]:
+    if isinstance(view, Feature):
+        return tuple(view.declaration.schema or ())
+    return tuple(one.name for one in view.schema)
+
+
+def _require_known(asked: Asked, fields: Sequence[str]) -> None:
+    for name in asked.features or ():
+        if name not in fields:
+            raise UnknownNameError.among(f"feature of view {asked.name!r} called", name, fields)
+
+
+def join_keys(view: View, entities: Mapping[str, Entity]) -> tuple[str, ...]:
+    """Return the columns that rows of ``view`` are identified by.
+
+    Raises:
+        ParameterError: a registered function that declares no entity.
+    """
+    if not isinstance(view, Feature):
+        declared = [one if isinstance(one, Entity) else entities.get(one, Entity(one)) for one in view.entities]
+        return tuple(dict.fromkeys(key for entity in declared for key in entity.join_keys))
+    if not view.entity:
+        raise ParameterError(
+            f"{view.qualified_name} cannot be joined to labels",
+            found="no entity",
+            expected="the columns that identify what its rows are about",
+            fix="@fs.register_feature(entity='user_id')",
+        )
+    return view.entity
+
+
+# ---- joins ------------------------------------------------------------------------------------------------------
+
+
+def merged(asked: Iterable[Asked]) -> tuple[Asked, ...]:
+    """Return one request for each view and name, with all the features that were asked of it.
+
+    Raises:
+        AmbiguousNameError: two different views bear one name.
+    """
+    found: dict[object, Asked] = {}
+    for one in asked:
+        known = found.setdefault(one.identity, one)
+        if known.view is not one.view and known.view != one.view:
+            raise AmbiguousNameError(
+                f"two views are called {one.name!r}",
+                found=f"{known.view!r}\n{one.view!r}",
+                expected="names that differ within a request",
+                fix="give one of them another name: view.with_name(...)",
+            )
+        found[one.identity] = replace(known, features=_both(known.features, one.features))
+    return tuple(found.values())
+
+
+def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if one is None or other is None else tuple(dict.fromkeys([*one, *other]))
+
+
+def plan_retrieval(
+    asked: Sequence[Asked],
+    tables: Mapping[object, Table],
+    *,
+    full_feature_names: bool = False,
+    event_timestamps: bool = False,
+    statuses: bool = False,
+) -> Retrieval:
+    """Return the joins and the order of their columns.
+
+    Args:
+        asked: what `asked_for` returned.
+        tables: of each that is joined, by `Asked.identity`.
+        full_feature_names: name columns ``<view>__<feature>``.
+        event_timestamps: add ``<view>__event_timestamp``, the event time of the row that the values came from.
+        statuses: add ``<feature>__status``.
+
+    Raises:
+        UnknownNameError: a feature that the view does not have, or a join key map for a key that it does not have.
+        AmbiguousNameError: two different views of one name.
+    """
+    naming = _Naming(tables, full_feature_names)
+    groups = merged(asked)
+    views = tuple(
+        _view(one, naming, event_timestamps=event_timestamps, statuses=statuses) for one in groups if not one.is_column
+    )
+    functions = tuple(
+        (one.view, naming.of(one)[one.name]) for one in groups if isinstance(one.view, Feature) and one.is_column
+    )
+    features = tuple(dict.fromkeys(column for one in asked for column in naming.of(one).values()))
+    computed = {column for _, column in functions}
+    order = [column for column in features if column not in computed]
+    return Retrieval(views, (*order, *_extras(order, views)), features, functions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """Features and the columns that they become."""
+
+    tables: Mapping[object, Table]
+    full: bool
+
+    def of(self, one: Asked) -> dict[str, str]:
+        """Return the features asked of a view, in the order asked, with their columns."""
+        names = (one.name,) if one.is_column else self._features(one)
+        return {name: f"{one.name}__{name}" if self.full else name for name in names}
+
+    def _features(self, one: Asked) -> tuple[str, ...]:
+        fields = self.tables[one.identity].fields
+        _require_known(one, fields)
+        return fields if one.features is None else one.features
+
+
+def _view(one: Asked, naming: _Naming, *, event_timestamps: bool, statuses: bool) -> ViewJoin:
+    table = naming.tables[one.identity]
+    return ViewJoin(
+        one.name,
+        table.scan,
+        _keys(one, table),
+        tuple(
+            Selected(feature, column, f"{column}__status" if statuses else None)
+            for feature, column in naming.of(one).items()
+        ),
+        fields=table.fields,
+        ttl=table.ttl_micros,
+        event_timestamp=f"{one.name}__event_timestamp" if event_timestamps else None,
+        snapshots=table.snapshots,
+    )
+
+
+def _keys(one: Asked, table: Table) -> tuple[tuple[str, str], ...]:
+    renamed = dict(one.join_key_map)
+    for key in renamed:
+        if key not in table.keys:
+            raise UnknownNameError.among(f"join key of view {one.name!r} called", key, table.keys)
+    return (*((renamed.get(key, key), key) for key in table.keys), *table.dimensions)
+
+
+def _extras(order: Sequence[str], views: Sequence[ViewJoin]) -> list[str]:
+    statuses = {one.output: one.status for view in views for one in view.selected}
+    shown = [status for column in order if (status := statuses[column]) is not None]
+    return [*shown, *(view.event_timestamp for view in views if view.event_timestamp is not None)]

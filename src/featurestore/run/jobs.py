@@ -1,0 +1,269 @@
+"""A training dataset that is planned and not yet made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from featurestore.datasets.parquet import DatasetFiles, DatasetRecord
+from featurestore.engines.base import Engine
+from featurestore.errors import FrameError, MissingColumnError, MissingDependencyError
+from featurestore.frames import convert, from_polars
+from featurestore.frames.base import Kind
+from featurestore.instants import from_micros
+from featurestore.planning.retrieval import Retrieval
+from featurestore.planning.training import TrainingPlan
+from featurestore.run import explaining
+from featurestore.run.columns import add_features
+from featurestore.run.labels import Labels
+from featurestore.run.saved import SavedDataset
+from featurestore.run.session import Session
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy.typing as npt
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["RetrievalJob", "RetrievalMetadata"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalMetadata:
+    """What a training dataset is about."""
+
+    features: tuple[str, ...]
+    """Columns of features, in order."""
+    keys: tuple[str, ...]
+    """Label columns that were joined on."""
+    min_event_timestamp: datetime | None
+    """The earliest time among the labels, UTC; ``None`` if there is none."""
+    max_event_timestamp: datetime | None
+    """The latest."""
+    rows: int
+    """Number of labels, and so of rows."""
+    query: str
+    """Where the labels came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalJob:
+    """Labels and the features that were known at the time of each: one row out for every row in, in their order.
+
+    It is checked when it is made, runs when it is first asked for its rows, and keeps them.
+
+    Example:
+        >>> import featurestore as fs, polars as pl
+        >>> from datetime import datetime
+        >>> @fs.register_feature(name="docs.balance", entity="account", timestamp="at")
+        ... def balance() -> pl.DataFrame:
+        ...     times = [datetime(2024, 5, 1), datetime(2024, 5, 3)]
+        ...     return pl.DataFrame({"account": [1, 1], "at": times, "balance": [10, 30]})
+        >>> labels = pl.DataFrame(
+        ...     {"account": [1, 1, 2], "event_timestamp": [datetime(2024, 5, day) for day in (2, 3, 4)]}
+        ... )
+        >>> fs.get_historical_features(labels, [balance]).to_polars()["balance"].to_list()
+        [10, 30, None]
+    """
+
+    _session: Session = field(repr=False)
+    _engine: Engine = field(repr=False)
+    _plan: TrainingPlan = field(repr=False)
+    _labels: Labels = field(repr=False)
+    _retrieval: Retrieval = field(repr=False)
+    _params: Mapping[str, Any] = field(repr=False)
+    _datasets: Path = field(repr=False)
+    _made: list[pl.DataFrame] = field(default_factory=list, init=False, repr=False, compare=False)
+    _making: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    @property
+    def metadata(self) -> RetrievalMetadata:
+        """Features, keys, range of times and number of rows; known without running the job."""
+        plan = self._plan
+        keys = dict.fromkeys(label for view in plan.views for label in view.label_columns)
+        stamps = explaining.label_range(plan)
+        low, high = (None, None) if stamps is None else map(from_micros, stamps)
+        return RetrievalMetadata(
+            self._retrieval.features, tuple(keys), low, high, plan.labels.height, self._labels.query
+        )
+
+    def explain(self) -> str:
+        """Return the plan as text: scans with their filters, joins in order, estimated rows and memory."""
+        return explaining.explain(self._plan, self._engine.name, self._retrieval)
+
+    # ---- rows ----------------------------------------------------------------------------------------------------
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the rows as a Polars frame."""
+        return self._rows().drop(self._labels.hidden)
+
+    def to_lazy(self) -> pl.LazyFrame:
+        """Return the rows as a Polars LazyFrame; the job runs when that is collected."""
+        from polars.io.plugins import register_io_source
+
+        def rows(
+            columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            frame = self.to_polars().lazy()
+            frame = frame if predicate is None else frame.filter(predicate)
+            frame = frame if columns is None else frame.select(columns)
+            yield (frame if n_rows is None else frame.head(n_rows)).collect()
+
+        return register_io_source(rows, schema=lambda: self.to_polars().schema)
+
+    def to_df(self) -> pd.DataFrame:
+        """Return the rows as a pandas frame.
+
+        Labels that came as one keep index, column names and dtypes. Whole numbers and booleans of features that have
+        misses are of nullable dtypes, never floats.
+        """
+        rows = self._rows()
+        if self._labels.shape.get("kind") != Kind.PANDAS:
+            return convert(rows.drop(self._labels.hidden), "pandas")  # type: ignore[no-any-return]
+        import pandas as pd
+
+        labels = from_polars(rows, self._labels.shape)
+        added = convert(rows.select(self._added()), "pandas").set_axis(labels.index, axis=0)
+        together: pd.DataFrame = pd.concat([labels, added], axis=1)
+        return together
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as a PyArrow table; labels that came as one keep their types."""
+        rows = self._rows()
+        table = convert(rows.drop(self._labels.hidden), "arrow")
+        if self._labels.shape.get("kind") != Kind.ARROW:
+            return table
+        labels = from_polars(rows, {**self._labels.shape, "form": "table"})
+        for name in self._added():
+            labels = labels.append_column(table.schema.field(name), table.column(name))
+        return labels
+
+    def to_duckdb(self) -> duckdb.DuckDBPyRelation:
+        """Return the rows as a relation of DuckDB's default connection."""
+        relation: duckdb.DuckDBPyRelation = convert(self.to_polars(), "duckdb")
+        return relation
+
+    def to_numpy(self, columns: Sequence[str] | None = None) -> npt.NDArray[Any]:
+        """Return ``columns`` (all features by default) as a matrix of floats, with NaN where there is no value.
+
+        Raises:
+            FrameError: a column that is neither a number nor a boolean.
+        """
+        import numpy as np
+
+        chosen = list(self._retrieval.features if columns is None else columns)
+        frame = self.to_polars()
+        for name in chosen:
+            _require_number(name, frame.schema)
+        as_floats = frame.select(pl.col(chosen).cast(pl.Float64))
+        return np.ascontiguousarray(as_floats.fill_null(float("nan")).to_numpy())
+
+    def to_torch(self, columns: Sequence[str] | None = None) -> Any:
+        """Return ``columns`` (all features by default) as a tensor of 64-bit floats, with NaN where there is no value.
+
+        Raises:
+            FrameError: a column that is neither a number nor a boolean.
+            MissingDependencyError: PyTorch is not installed.
+        """
+        try:
+            import torch  # type: ignore[import-not-found,unused-ignore]
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                "a tensor needs torch, which is not installed", expected="PyTorch", fix="pip install torch"
+            ) from error
+        return torch.from_numpy(self.to_numpy(columns))
+
+    # ---- files ---------------------------------------------------------------------------------------------------
+
+    def write_parquet(self, path: str | PathLike[str]) -> None:
+        """Write the rows to a Parquet file, in streams of row groups, under its name only once it is whole."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        try:
+            self.to_polars().lazy().sink_parquet(partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def persist(self, name: str) -> SavedDataset:
+        """Save the rows as the next version of the dataset ``name``, which never changes again.
+
+        Raises:
+            RegistrationError: a name that cannot be that of a folder.
+        """
+        stamps = explaining.label_range(self._plan)
+        low, high = (None, None) if stamps is None else map(from_micros, stamps)
+        record = DatasetRecord(
+            name,
+            self._session.clock.now().astimezone(UTC),
+            self._labels.query,
+            self._retrieval.features,
+            low,
+            high,
+        )
+        files = DatasetFiles(self._datasets)
+        return SavedDataset(files.add(record, self.to_polars()), files)
+
+    # ---- how -----------------------------------------------------------------------------------------------------
+
+    def _rows(self) -> pl.DataFrame:
+        with self._making:
+            if not self._made:
+                self._made.append(self._run())
+        return self._made[0]
+
+    def _run(self) -> pl.DataFrame:
+        try:
+            joined = self._engine.join(self._plan)
+        except pl.exceptions.PolarsError as error:
+            sources = ", ".join(dict.fromkeys(view.scan.source for view in self._plan.views))
+            raise FrameError(
+                "a source cannot be read as declared",
+                found=str(error).partition("\n")[0],
+                expected=f"readable rows in {sources}",
+                fix="text in a time column must be ISO 8601; files must not change while they are read",
+            ) from error
+        return self._with_columns(joined) if self._retrieval.columns else joined
+
+    def _with_columns(self, joined: pl.DataFrame) -> pl.DataFrame:
+        """Compute the column functions on the rows, where features stand under their short names, too."""
+        fields = [(one.field, one.output) for view in self._plan.views for one in view.selected]
+        names = [field for field, _ in fields]
+        short = {name: output for name, output in fields if names.count(name) == 1 and name not in joined.columns}
+        wide = joined.drop(self._labels.hidden).with_columns(
+            joined.get_column(output).alias(name) for name, output in short.items()
+        )
+        features = [feature for feature, _ in self._retrieval.columns]
+        computed = add_features(self._session, wide, features, self._params)
+        made = [computed.get_column(feature.name).alias(column) for feature, column in self._retrieval.columns]
+        return joined.with_columns(made).select(self._order(joined))
+
+    def _order(self, joined: pl.DataFrame) -> list[str]:
+        labels = self._plan.labels.columns
+        extras = [name for name in joined.columns if name not in {*labels, *self._retrieval.features}]
+        return [*labels, *self._retrieval.features, *extras]
+
+    def _added(self) -> list[str]:
+        labels = set(self._plan.labels.columns)
+        return [name for name in self._rows().columns if name not in labels]
+
+
+def _require_number(name: str, schema: pl.Schema) -> None:
+    if name not in schema:
+        raise MissingColumnError.among(name, schema.names(), where="the training dataset")
+    dtype = schema[name]
+    if not (dtype.is_numeric() or isinstance(dtype, pl.Boolean)):
+        raise FrameError(
+            f"column {name!r} has no place in a matrix of numbers",
+            found=str(dtype),
+            expected="numbers or booleans",
+            fix="encode it first, or leave it out with columns=[...]",
+        )

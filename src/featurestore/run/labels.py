@@ -1,0 +1,248 @@
+"""The rows that a training dataset is wanted for, handed in as a frame of any kind, a file, SQL text, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from featurestore.declare.source import FORMATS, FileSource
+from featurestore.engines import _times
+from featurestore.errors import (
+    FeatureStoreError,
+    FrameError,
+    MissingDependencyError,
+    ParameterError,
+    UnknownNameError,
+)
+from featurestore.frames import describe, kind_of, to_polars
+from featurestore.frames.base import Kind, Shape
+from featurestore.instants import every as grid
+from featurestore.instants import from_micros, to_micros
+from featurestore.planning.retrieval import Table
+from featurestore.run.sources import open_source, reading
+from featurestore.run.times import readable
+
+__all__ = ["Labels", "Range", "generated", "read_labels"]
+
+TIMESTAMP = "event_timestamp"
+_PARSED = "__fs_label_time__"
+_SELECT = re.compile(r"\s*(?:--[^\n]*\n\s*)*(?:select|with|from|values)\b", re.IGNORECASE)
+_UTC = pl.Datetime("us", "UTC")
+_KINDS = (
+    "a pandas or Polars frame, a PyArrow table, a DuckDB relation, the path of a file, SQL text, "
+    "or None with start_date= and end_date="
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels in normal form, and what gives them back."""
+
+    frame: pl.DataFrame = field(repr=False)
+    timestamp: str
+    """The column that says when: the user's, or one parsed from the user's text."""
+    shape: Shape
+    query: str
+    """What they were asked for by."""
+    hidden: tuple[str, ...] = ()
+    """Columns that are no columns of the user's: an unnamed index, a parsed time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The time for which rows are wanted where there are no labels."""
+
+    start: datetime | date | str
+    end: datetime | date | str
+    every: Any = None
+    """The step of a grid; ``None``: at the times of the rows."""
+
+    def __post_init__(self) -> None:
+        if to_micros(self.end) < to_micros(self.start):
+            raise ParameterError(
+                "the range ends before it starts", found=f"end_date={self.end}", expected=f"at or after {self.start}"
+            )
+
+
+def read_labels(value: Any, *, sources: Mapping[str, FileSource], base: Path) -> Labels:
+    """Return ``value`` as labels.
+
+    Args:
+        value: a frame of any kind, the path of a file, or SQL text over ``sources``.
+        sources: what SQL text may name.
+        base: the folder from which relative paths are looked up.
+
+    Raises:
+        FrameError: none of these, or no column that says when; lists the columns.
+        MissingDependencyError: SQL text needs DuckDB.
+    """
+    query = "a frame"
+    if isinstance(value, (str, PathLike)):
+        text = fspath(value)
+        query = text
+        value = _from_sql(text, sources, base) if _SELECT.match(text) else _from_file(text, base)
+    kind = kind_of(value)
+    if kind is None or kind is Kind.MAPPING:
+        raise FrameError(
+            "labels of an unknown kind",
+            found=describe(value),
+            expected=_KINDS,
+            fix="make a frame of it, such as pl.DataFrame(...)" if kind is Kind.MAPPING else None,
+        )
+    normal = to_polars(value, name="entity_df")
+    frame = normal.frame.lazy().collect()
+    timestamp, parsed = _timestamp(frame, normal.hidden)
+    hidden = normal.hidden if parsed is None else (*normal.hidden, _PARSED)
+    return Labels(frame if parsed is None else frame.with_columns(parsed), timestamp, normal.shape, query, hidden)
+
+
+# ---- the time column --------------------------------------------------------------------------------------------
+
+
+def _timestamp(frame: pl.DataFrame, hidden: Sequence[str]) -> tuple[str, pl.Series | None]:
+    """Return the column that says when, and a readable copy of it where it is text."""
+    schema = {name: dtype for name, dtype in frame.schema.items() if name not in hidden}
+    if TIMESTAMP in schema:
+        dtype = schema[TIMESTAMP]
+        if isinstance(dtype, (pl.String, pl.Null)):
+            return _PARSED, _read(frame, TIMESTAMP)
+        if isinstance(dtype, (pl.Datetime, pl.Date)):
+            return TIMESTAMP, None
+        raise FrameError(
+            f"column {TIMESTAMP!r} of the labels holds no times",
+            found=str(dtype),
+            expected="datetimes, dates or ISO 8601 text",
+            fix=f"convert it, for instance with pl.from_epoch({TIMESTAMP!r}) or pd.to_datetime(...)",
+        )
+    times = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
+    times = times or [name for name, dtype in schema.items() if isinstance(dtype, pl.Date)]
+    if len(times) == 1:
+        return times[0], None
+    raise FrameError(
+        "the labels do not say when" if not times else "several columns of the labels could say when",
+        found=", ".join(f"{name} {dtype}" for name, dtype in schema.items()) or "no columns",
+        expected=f"a column {TIMESTAMP!r}, or one column of datetimes",
+        fix=f"rename the column that says when to {TIMESTAMP!r}",
+    )
+
+
+def _read(frame: pl.DataFrame, column: str) -> pl.Series:
+    text = frame.select(pl.col(column).cast(pl.String))
+    read = text.select(readable(column).alias(_PARSED)).to_series()
+    wrong = text.filter(read.is_null() & text.get_column(column).is_not_null())
+    if wrong.height:
+        raise FrameError(
+            f"column {column!r} of the labels holds text that is no time",
+            found=f"{wrong.item(0, 0)!r}, and {wrong.height - 1} more" if wrong.height > 1 else repr(wrong.item(0, 0)),
+            expected="ISO 8601, such as 2024-05-01T10:00:00Z",
+            fix=f"parse it: .with_columns(pl.col({column!r}).str.to_datetime('%d/%m/%Y')), or pd.to_datetime(...)",
+        )
+    return read
+
+
+# ---- files and SQL ----------------------------------------------------------------------------------------------
+
+
+def _from_file(text: str, base: Path) -> pl.LazyFrame:
+    try:
+        source = FileSource(text, "labels")
+    except FeatureStoreError as error:
+        raise FrameError(
+            "labels that are neither a file nor SQL",
+            found=repr(text),
+            expected=f"a path to files ({', '.join(FORMATS)}), or text that begins with SELECT, WITH or FROM",
+        ) from error
+    return open_source(source, base).frame
+
+
+def _from_sql(text: str, sources: Mapping[str, FileSource], base: Path) -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("duckdb", "duckdb", purpose="SQL text as labels") from error
+    connection = duckdb.connect()
+    try:
+        for name in sorted(connection.get_table_names(text)):
+            _provide(connection, name, sources, base)
+        return to_polars(connection.sql(text), name="entity_df").frame.lazy().collect()
+    except duckdb.Error as error:
+        raise FrameError(
+            "DuckDB refuses the SQL of the labels",
+            found=f"{error}\nin: {text}",
+            expected="one SELECT over declared sources",
+            fix=f"sources there: {', '.join(sorted(sources)) or 'none'}",
+        ) from error
+    finally:
+        connection.close()
+
+
+def _provide(connection: Any, name: str, sources: Mapping[str, FileSource], base: Path) -> None:
+    if name not in sources:
+        raise UnknownNameError.among("source", name, sources, fix="declare it as a FileSource and apply it")
+    source = sources[name]
+    opened = open_source(source, base)
+    if opened.files and not source.field_mapping:
+        connection.read_parquet(list(opened.files)).create_view(name)
+        return
+    with reading(source):
+        connection.register(name, opened.frame.rename(dict(source.field_mapping)).collect().to_arrow())
+
+
+# ---- labels that the sources give -------------------------------------------------------------------------------
+
+
+def generated(wanted: Range, tables: Mapping[str, Table]) -> Labels:
+    """Return a label for every row of the views in the range, or for every known key at every point of a grid.
+
+    Args:
+        wanted: the range, both ends included.
+        tables: by the view's name, what takes part; of views without join keys only where no other does.
+
+    Raises:
+        ParameterError: views that are about different things, or that have no rows with times.
+    """
+    timed = {name: table for name, table in tables.items() if table.scan.timestamp is not None}
+    keyed = {name: table for name, table in timed.items() if table.keys}
+    giving = keyed or timed
+    keys = _common_keys(giving)
+    start, end = to_micros(wanted.start), to_micros(wanted.end)
+    rows = pl.concat([_rows(table, keys) for table in giving.values()], how="vertical_relaxed")
+    known = rows.filter(pl.col(TIMESTAMP) <= end).drop_nulls()
+    if wanted.every is None:
+        found = known.filter(pl.col(TIMESTAMP) >= start).unique()
+    else:
+        points = [to_micros(point) for point in grid(wanted.every, from_micros(start), from_micros(end))]
+        at = pl.LazyFrame({TIMESTAMP: points}, schema={TIMESTAMP: pl.Int64})
+        found = known.select(keys).unique().join(at, how="cross") if keys else at
+    labels = found.sort(TIMESTAMP, *keys).collect().select(*keys, pl.col(TIMESTAMP).cast(_UTC))
+    span = f"from {from_micros(start).isoformat()} to {from_micros(end).isoformat()}"
+    query = f"all rows {span}" if wanted.every is None else f"every {wanted.every} {span}"
+    return Labels(labels, TIMESTAMP, {"kind": str(Kind.POLARS)}, query)
+
+
+def _common_keys(tables: Mapping[str, Table]) -> tuple[str, ...]:
+    found = {frozenset(table.keys): table.keys for table in tables.values()}
+    if len(found) == 1 and TIMESTAMP not in next(iter(found)):
+        return next(iter(found.values()))
+    raise ParameterError(
+        "the rows of these views make no common labels",
+        found="\n".join(f"{name}: {', '.join(table.keys) or 'no entity'}" for name, table in tables.items())
+        or "no view with rows that have times",
+        expected=f"views of one entity, with keys that are not called {TIMESTAMP!r}, where entity_df is None",
+        fix="hand in labels, or ask for the views of each entity on their own",
+    )
+
+
+def _rows(table: Table, keys: Sequence[str]) -> pl.LazyFrame:
+    scan = table.scan
+    assert scan.timestamp is not None
+    frame = scan.open().rename(dict(scan.renames))
+    dtype = frame.collect_schema()[scan.timestamp]
+    return frame.select(*keys, _times.rounded_up(scan.timestamp, dtype, scan.timezone).alias(TIMESTAMP))

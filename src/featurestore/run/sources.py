@@ -1,0 +1,333 @@
+"""File sources opened as Polars LazyFrames: found, told apart where they differ, and under the project's names."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from featurestore.declare.source import FileSource
+from featurestore.errors import ColumnClashError, ConfigurationError, FrameError, MissingColumnError
+from featurestore.planning.scans import Scan
+from featurestore.run import tables
+from featurestore.run.times import parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Opened", "inspect_source", "open_source", "reading", "scan_of"]
+
+_ENDINGS = {
+    "parquet": (".parquet", ".pq"),
+    "csv": (".csv", ".tsv", ".csv.gz"),
+    "ndjson": (".ndjson", ".jsonl", ".json"),
+    "ipc": (".arrow", ".feather", ".ipc"),
+}
+_PARTITION = re.compile(r"([^/=]+)=([^/]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The rows of a source under the names that its files use, unread."""
+
+    frame: pl.LazyFrame = field(repr=False)
+    schema: pl.Schema
+    files: tuple[str, ...] = ()
+    """Parquet files that hold exactly these rows, where there are such."""
+
+
+def scan_of(source: FileSource, base: Path, *, name: str | None = None) -> tuple[Scan, pl.Schema]:
+    """Return ``source`` as engines see it, and its columns under the project's names.
+
+    Args:
+        source: the declaration.
+        base: the folder from which relative paths are looked up.
+        name: what plans and errors call it, if not by its own name.
+
+    Raises:
+        ConfigurationError: there are no such files, or an object store does not hand them out.
+        FrameError: files that do not fit together, or a time column that holds no times.
+        MissingColumnError: a time column or a mapped column is not there.
+        MissingDependencyError: the library for Delta or Iceberg tables is not installed.
+    """
+    opened = open_source(source, base)
+    schema = _named(source, opened.schema)
+    times = [_renamed(source, column) for column in _times(source)]
+    for column in times:
+        _require_time(source, column, schema)
+    event, created, available = (
+        _renamed(source, column) if column else None
+        for column in (source.timestamp_field, source.created_timestamp_column, source.available_at)
+    )
+    scan = Scan(
+        name or source.name,
+        lambda: opened.frame,
+        event,
+        created=created,
+        available_at=available,
+        timezone=source.timezone,
+        renames=tuple(source.field_mapping.items()),
+        files=opened.files,
+    )
+    return scan, schema
+
+
+def inspect_source(source: FileSource, base: Path) -> pl.Schema:
+    """Return the columns of ``source`` and their types, under the project's names. Raises as `scan_of` does."""
+    return scan_of(source, base)[1]
+
+
+def open_source(source: FileSource, base: Path) -> Opened:
+    """Return the rows of ``source``; of its time columns text is read as ISO 8601. Raises as `scan_of` does."""
+    with reading(source):
+        opened = _opened(source, base)
+    text = [column for column in _stored_times(source, opened.schema) if opened.schema[column] == pl.String()]
+    if not text:
+        return opened
+    frame = opened.frame.with_columns(parsed(column, zone=source.timezone) for column in text)
+    return Opened(frame, frame.collect_schema())
+
+
+@contextmanager
+def reading(source: FileSource) -> Iterator[None]:
+    """Say of which source it is what Polars or the system cannot read.
+
+    Raises:
+        ConfigurationError: in the place of any such error.
+    """
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ConfigurationError(
+            f"source {source.name!r} cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            expected=f"{source.format} at {source.path}",
+            fix="check the path, the file's format and, for an object store, credentials and endpoint",
+        ) from error
+
+
+def _opened(source: FileSource, base: Path) -> Opened:
+    if source.format in {"delta", "iceberg"}:
+        place = source.path if "://" in source.path else str(base / source.path)
+        frame = tables.scan(source.format, place, _storage(source))
+        return Opened(frame, frame.collect_schema())
+    if "://" in source.path:
+        frame = _scan(source, [source.path])
+        return Opened(frame, frame.collect_schema())
+    return _from_files(source, _files(source, base))
+
+
+def _files(source: FileSource, base: Path) -> list[str]:
+    path = base / Path(source.path).expanduser()
+    if path.is_file():
+        return [str(path)]
+    if path.is_dir():
+        found = [file for ending in _ENDINGS[source.format] for file in path.rglob(f"*{ending}")]
+        files = [str(file) for file in found if not file.name.startswith((".", "_"))]
+    else:
+        files = [file for file in glob.glob(str(path), recursive=True) if os.path.isfile(file)]  # noqa: PTH113, PTH207  Absolute patterns.
+    if not files:
+        raise ConfigurationError(
+            f"source {source.name!r} has no files",
+            found=f"nothing at {path}",
+            expected=f"a file, a folder or a pattern of {source.format} files",
+            fix="check the path: relative ones are looked up from the repository's folder",
+        )
+    return sorted(set(files))
+
+
+def _from_files(source: FileSource, files: Sequence[str]) -> Opened:
+    if source.format in {"parquet", "ipc"}:
+        whole = _in_one(source, files)
+        if whole is not None:
+            return whole
+    frames = {file: _with_partitions(source, file, base_of(files), _scan(source, [file])) for file in files}
+    schemas = {file: frame.collect_schema() for file, frame in frames.items()}
+    if not source.union_by_name:
+        _require_alike(source, schemas)
+        common = schemas[files[0]]
+    else:
+        common = _union(source, schemas)
+        frames = {file: _retyped(source, file, frame, schemas[file], common) for file, frame in frames.items()}
+    parts = [
+        frame.select(_column(name, dtype, schemas[file]) for name, dtype in common.items())
+        for file, frame in frames.items()
+    ]
+    return Opened(pl.concat(parts) if len(parts) > 1 else parts[0], common)
+
+
+def _in_one(source: FileSource, files: Sequence[str]) -> Opened | None:
+    """Return one scan over files that are all alike; None where they are not."""
+    read = pl.read_parquet_schema if source.format == "parquet" else pl.read_ipc_schema
+    schemas = [list(read(file).items()) for file in files]
+    if any(schema != schemas[0] for schema in schemas[1:]):
+        return None
+    frame = _scan(source, files)
+    partitioned = _is_partitioned(source, files)
+    simple = source.format == "parquet" and not partitioned
+    return Opened(frame, frame.collect_schema(), tuple(files) if simple else ())
+
+
+def _scan(source: FileSource, files: Sequence[str]) -> pl.LazyFrame:
+    options: dict[str, Any] = {"storage_options": _storage(source)} if "://" in files[0] else {"glob": False}
+    match source.format:
+        case "parquet":
+            return pl.scan_parquet(list(files), hive_partitioning=_is_partitioned(source, files), **options)
+        case "ipc":
+            return pl.scan_ipc(list(files), hive_partitioning=_is_partitioned(source, files), **options)
+        case "csv":
+            return pl.scan_csv(list(files), separator=source.separator, infer_schema_length=None, **options)
+    options.pop("glob", None)
+    return pl.scan_ndjson(list(files), infer_schema_length=None, **options)
+
+
+def _storage(source: FileSource) -> dict[str, str] | None:
+    endpoint = source.s3_endpoint_override
+    if not endpoint:
+        return None
+    return {"aws_endpoint_url": endpoint} | ({"aws_allow_http": "true"} if endpoint.startswith("http://") else {})
+
+
+# ---- hive partitions --------------------------------------------------------------------------------------------
+
+
+def base_of(files: Sequence[str]) -> str:
+    """Return the folder that all ``files`` have in common, partitions of it excluded."""
+    parts = Path(os.path.commonpath([os.path.dirname(file) for file in files])).parts  # noqa: PTH120  Of many texts.
+    plain = [index for index, part in enumerate(parts) if "=" in part]
+    return str(Path(*parts[: plain[0]])) if plain else str(Path(*parts))
+
+
+def _is_partitioned(source: FileSource, files: Sequence[str]) -> bool:
+    if source.hive_partitioning is not None:
+        return source.hive_partitioning
+    return all(_PARTITION.search(os.path.dirname(file)) for file in files)  # noqa: PTH120
+
+
+def _with_partitions(source: FileSource, file: str, base: str, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the ``key=value`` folders as columns, where the reader of the format does not."""
+    if source.format in {"parquet", "ipc"} or not _is_partitioned(source, [file]):
+        return frame
+    folders = os.path.dirname(file)[len(base) :]  # noqa: PTH120
+    pairs = _PARTITION.findall(folders)
+    return frame.with_columns(**{name: pl.lit(int(text) if text.isdecimal() else text) for name, text in pairs})
+
+
+# ---- files that differ ------------------------------------------------------------------------------------------
+
+
+def _require_alike(source: FileSource, schemas: Mapping[str, pl.Schema]) -> None:
+    first, *others = schemas
+    for file in others:
+        difference = _difference(schemas[first], schemas[file])
+        if difference is not None:
+            column, found, expected = difference
+            raise FrameError(
+                f"the files of source {source.name!r} differ in column {column!r}",
+                found=f"{found} in {file}",
+                expected=f"{expected}, as in {first}",
+                fix="FileSource(..., union_by_name=True) brings them to a common type, with nulls where there is none",
+            )
+
+
+def _difference(known: pl.Schema, other: pl.Schema) -> tuple[str, str, str] | None:
+    for column, dtype in known.items():
+        if column not in other:
+            return column, "no such column", str(dtype)
+        if other[column] != dtype:
+            return column, str(other[column]), str(dtype)
+    added = next((column for column in other if column not in known), None)
+    return None if added is None else (added, str(other[added]), "no such column")
+
+
+def _union(source: FileSource, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
+    common: dict[str, pl.DataType] = {}
+    for file, schema in schemas.items():
+        for column, dtype in schema.items():
+            common[column] = _common(source, column, common.get(column, dtype), dtype, file)
+    return pl.Schema(common)
+
+
+def _common(source: FileSource, column: str, one: pl.DataType, other: pl.DataType, file: str) -> pl.DataType:
+    if one == other:
+        return one
+    try:
+        both = [pl.DataFrame(schema={column: dtype}) for dtype in (one, other)]
+        return pl.concat(both, how="vertical_relaxed").schema[column]
+    except pl.exceptions.PolarsError as error:
+        raise FrameError(
+            f"the files of source {source.name!r} have no common type for column {column!r}",
+            found=f"{other} in {file}",
+            expected=f"a type that goes with {one}, as in the files before it",
+            fix="write the files again with one type, or make a source of each",
+        ) from error
+
+
+def _retyped(source: FileSource, file: str, frame: pl.LazyFrame, schema: pl.Schema, common: pl.Schema) -> pl.LazyFrame:
+    """Read a file of text again with the common types: what is text in one file is never a number first."""
+    changed = {column: common[column] for column, dtype in schema.items() if common[column] != dtype}
+    if source.format != "csv" or not changed:
+        return frame
+    again = pl.scan_csv(file, separator=source.separator, infer_schema_length=None, schema_overrides=changed)
+    return _with_partitions(source, file, base_of([file]), again)
+
+
+def _column(name: str, dtype: pl.DataType, schema: pl.Schema) -> pl.Expr:
+    if name not in schema:
+        return pl.lit(None, dtype).alias(name)
+    return pl.col(name) if schema[name] == dtype else pl.col(name).cast(dtype)
+
+
+# ---- names ------------------------------------------------------------------------------------------------------
+
+
+def _times(source: FileSource) -> Iterable[str]:
+    return filter(None, (source.timestamp_field, source.created_timestamp_column, source.available_at))
+
+
+def _stored_times(source: FileSource, schema: pl.Schema) -> list[str]:
+    """Return the time columns by the names that the files use; a declaration may use either."""
+    stored = {new: old for old, new in source.field_mapping.items()}
+    named = [column if column in schema else stored.get(column, column) for column in _times(source)]
+    return [column for column in dict.fromkeys(named) if column in schema]
+
+
+def _renamed(source: FileSource, column: str) -> str:
+    return source.field_mapping.get(column, column)
+
+
+def _named(source: FileSource, schema: pl.Schema) -> pl.Schema:
+    where = f"source {source.name!r}"
+    for column in source.field_mapping:
+        if column not in schema:
+            raise MissingColumnError.among(column, schema.names(), where=f"{where}, which maps it")
+    names = [_renamed(source, column) for column in schema]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ColumnClashError(
+            f"the field mapping of {where} gives two columns one name",
+            found=", ".join(twice),
+            expected="names that differ",
+            fix="map the other column of that name to another one, too",
+        )
+    return pl.Schema(zip(names, schema.dtypes(), strict=True))
+
+
+def _require_time(source: FileSource, column: str, schema: pl.Schema) -> None:
+    where = f"source {source.name!r}"
+    if column not in schema:
+        raise MissingColumnError.among(column, schema.names(), where=where)
+    if not isinstance(schema[column], (pl.Datetime, pl.Date)):
+        raise FrameError(
+            f"column {column!r} of {where} holds no times",
+            found=str(schema[column]),
+            expected="a datetime, a date, or ISO 8601 text",
+            fix="write the file again with a datetime column, such as pl.from_epoch(column) of epoch seconds",
+        )
