@@ -2,6 +2,7 @@
 
     python benchmarks/point_in_time.py                              # 1M rows a view, 100k labels, 5 views
     python benchmarks/point_in_time.py --rows 10M --labels 1M --views 1 5 --ttl none 7d
+    python benchmarks/point_in_time.py --rows 20M --views 1 --memory 320    # ours, in 320 MB above the imports
 
 One run: identical Parquet files, every contestant in a process of its own, equal values checked. Prints the median time
 and the peak memory (of the whole process, and above what the imports take) as ratios of hand-written Polars.
@@ -48,12 +49,15 @@ class Cell:
     features: int = 4
     key: str = "integer"
     rounds: int = ROUNDS
+    memory: int | None = None
+    """Bytes that our engines may take."""
 
     @property
     def title(self) -> str:
         """The size in words."""
-        ttl = f"ttl {timedelta(microseconds=self.ttl)}" if self.ttl else "no ttl"
-        return f"{self.rows:,} rows x {self.labels:,} labels x {self.views} views, {ttl}, {self.key} key"
+        ttl = f"ttl {self.ttl // 1_000_000} s" if self.ttl else "no ttl"
+        limit = f", ours in {self.memory // 2**20} MB" if self.memory else ""
+        return f"{self.rows:,} rows x {self.labels:,} labels x {self.views} views, {ttl}, {self.key} key{limit}"
 
     def view(self, index: int) -> Path:
         """The file of a view."""
@@ -118,7 +122,8 @@ def ours(cell: Cell, engine: Engine) -> pl.DataFrame:
 
     labels = pl.read_parquet(cell.labels_file)
     views = our_views(cell)
-    return engine.join(plan_training(labels, "at", views, survey(labels, "at", views)))
+    plan = plan_training(labels, "at", views, survey(labels, "at", views), memory_limit=cell.memory)
+    return engine.join(plan)
 
 
 def ours_polars(cell: Cell) -> pl.DataFrame:
@@ -248,6 +253,7 @@ def main() -> int:
     parser.add_argument("--features", type=int, default=4)
     parser.add_argument("--ttl", type=_ttl, nargs="+", default=[None], help="such as 7d, or none")
     parser.add_argument("--key", choices=("integer", "text"), default="integer")
+    parser.add_argument("--memory", type=int, help="MB that our engines may take")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -259,11 +265,11 @@ def main() -> int:
     if options.run:
         print(json.dumps(run(options.run, Cell(**json.loads(options.cell)))))
         return 0
-    agreed = True
+    agreed, memory = True, options.memory and options.memory * 2**20
     for rows, labels, views in product(options.rows, options.labels, options.views):
         with tempfile.TemporaryDirectory() as folder:
             cells = [
-                Cell(folder, rows, labels, views, ttl, options.features, options.key, options.rounds)
+                Cell(folder, rows, labels, views, ttl, options.features, options.key, options.rounds, memory)
                 for ttl in options.ttl
             ]
             # In a process of its own: a child starts out with the peak memory of its parent.

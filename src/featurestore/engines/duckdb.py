@@ -37,7 +37,7 @@ class DuckDBEngine:
 
     name: str = "duckdb"
     memory_limit: int | None = None
-    """Bytes that DuckDB may take; the plan's limit if that is None, and DuckDB's own default if both are."""
+    """Bytes that DuckDB may take; three quarters of the plan's limit if None, and DuckDB's own default if both are."""
     temp_directory: Path | None = None
     """Where it may spill; the system's folder for temporary files by default."""
     threads: int | None = None
@@ -51,7 +51,8 @@ class DuckDBEngine:
             return assembled(plan, [part for source in reads for part in _join_read(db, opened, source)])
 
     def _connect(self, plan: TrainingPlan, spill: str) -> duckdb.DuckDBPyConnection:
-        limit = self.memory_limit or plan.memory_limit
+        # Of the plan's limit a part is for the labels and the result, which DuckDB does not count.
+        limit = self.memory_limit or (plan.memory_limit and plan.memory_limit * 3 // 4)
         config: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": spill,
             "preserve_insertion_order": "false",

@@ -11,6 +11,7 @@ than microseconds round down and the times of rows round up, so that nothing lea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,8 +33,10 @@ _WORKING_BYTES = 64
 _MOST_PARTITIONS = 4096
 _LEAST_SHARE = 8
 """Of the memory allowed at least this part of one is for a read, even where the labels take most of it."""
-_SKEW = 2
-"""Parts are planned this much smaller than would fit: keys are not equally frequent, and reading takes buffers."""
+_READ_AHEAD = 160 << 20
+"""Bytes that reading a file takes beside the rows that it keeps, measured with row groups of Polars' default size."""
+_SKEW = 1.25
+"""How much larger than the average a part may be: keys are not equally frequent."""
 
 
 class Status(StrEnum):
@@ -273,5 +276,5 @@ def _partitions(held: int, largest: int, memory_limit: int | None) -> int:
     """Return in how many parts the largest read fits beside what is held all the time: labels and result."""
     if memory_limit is None or held + largest <= memory_limit:
         return 1
-    room = max(memory_limit - held, memory_limit // _LEAST_SHARE, 1)
-    return min(_MOST_PARTITIONS, -(-largest * _SKEW // room))
+    room = max(memory_limit - held - _READ_AHEAD, memory_limit // _LEAST_SHARE, 1)
+    return min(_MOST_PARTITIONS, math.ceil(largest * _SKEW / room))
