@@ -165,13 +165,14 @@ def _from_files(source: FileSource, files: Sequence[str]) -> Opened:
 
 def _in_one(source: FileSource, files: Sequence[str]) -> Opened | None:
     """Return one scan over files that are all alike; None where they are not."""
-    read = pl.read_parquet_schema if source.format == "parquet" else pl.read_ipc_schema
-    schemas = [list(read(file).items()) for file in files]
+    scan = pl.scan_parquet if source.format == "parquet" else pl.scan_ipc
+    schemas = [list(scan(file, glob=False, hive_partitioning=False).collect_schema().items()) for file in files]
     if any(schema != schemas[0] for schema in schemas[1:]):
         return None
     frame = _scan(source, files)
-    partitioned = _is_partitioned(source, files)
-    simple = source.format == "parquet" and not partitioned
+    # Readers of other libraries take a name with brackets for a pattern.
+    plain = not _is_partitioned(source, files) and not any(glob.has_magic(file) for file in files)
+    simple = source.format == "parquet" and plain
     return Opened(frame, frame.collect_schema(), tuple(files) if simple else ())
 
 
