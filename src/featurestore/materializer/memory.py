@@ -46,8 +46,8 @@ class MemoryMaterializer(Materializer):
     def put(self, record: Materialization, frame: pl.DataFrame) -> None:
         require_data(record, frame, where="memory")
         # The record goes through its text, as in every other store: what is read back is what would be there too.
-        # The clone shares the data and protects them from columns that the caller adds to its own frame later.
-        entry = (Materialization.from_json(record.to_json()), frame.clone())
+        # The data are copied: a frame made from pandas or numpy shares memory that its owner may still write to.
+        entry = (Materialization.from_json(record.to_json()), _copied(frame))
         with self._lock:
             self._stored[record.identity] = entry
 
@@ -66,3 +66,9 @@ class MemoryMaterializer(Materializer):
     def drop(self, record: Materialization) -> None:
         with self._lock:
             self._stored.pop(record.identity, None)
+
+
+def _copied(frame: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    return frame.select(pl.all().gather(pl.int_range(pl.len())))

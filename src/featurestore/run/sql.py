@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from featurestore.declare.source import FileSource
@@ -19,7 +20,7 @@ __all__ = ["run_sql"]
 
 
 def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
-    """Return the result of ``text``. Tables in it are sources by name and features by short or full name.
+    """Return the result of ``text``. Tables in it are sources by name and features by short or full name (in quotes).
 
     Features are called as they would be by Python code: with the parameters that ``with_params`` hands on.
 
@@ -30,8 +31,8 @@ def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
     library = _duckdb()
     connection: duckdb.DuckDBPyConnection = library.connect()
     try:
-        for name in sorted(connection.get_table_names(text, qualified=True)):
-            _provide(session, connection, name.replace('"', ""))
+        for name in sorted(_tables_of(connection, text)):
+            _provide(session, connection, name)
         relation: duckdb.DuckDBPyRelation = connection.sql(text)
     except library.Error as error:
         raise FrameError(
@@ -41,6 +42,50 @@ def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
             fix=f"tables there: {', '.join(_tables(session)) or 'none'}",
         ) from error
     return relation
+
+
+def _tables_of(connection: duckdb.DuckDBPyConnection, text: str) -> set[str]:
+    """Return the tables that ``text`` reads; DuckDB's own list of them stumbles over joins of tables not there yet."""
+    ((answer,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
+    tree = json.loads(answer)
+    if tree["error"]:
+        raise FrameError(
+            "DuckDB refuses the SQL of a feature",
+            found=f"{tree['error_message']}\nin: {text}",
+            expected="one SELECT over sources and features",
+        )
+    return set(_tables_below(tree, frozenset()))
+
+
+def _tables_below(node: Any, named: frozenset[str]) -> Iterator[str]:
+    """Yield the tables in a part of the syntax tree, where the common table expressions ``named`` are known."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _tables_below(each, named)
+    if not isinstance(node, dict):
+        return
+    if node.get("cte_name"):  # a recursive one may name itself
+        named |= {node["cte_name"].lower()}
+    for each in (node.get("cte_map") or {}).get("map", ()):
+        yield from _tables_below(each["value"], named)
+        named |= {each["key"].lower()}
+    if node.get("type") == "BASE_TABLE" and (name := _name_of(node)).lower() not in named:
+        yield name
+    for key, each in node.items():
+        if key != "cte_map":
+            yield from _tables_below(each, named)
+
+
+def _name_of(node: Mapping[str, Any]) -> str:
+    name = ".".join(part for key in ("catalog_name", "schema_name", "table_name") if (part := node.get(key)))
+    if name != node["table_name"]:
+        raise FrameError(
+            f"SQL of a feature names a table with dots: {name}",
+            found=name,
+            expected="one word, or a full name in quotes",
+            fix=f'write "{name}" in double quotes',
+        )
+    return name
 
 
 def _provide(session: Session, connection: duckdb.DuckDBPyConnection, name: str) -> None:
