@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from featurestore.declare.registering import Options
 from tests.docs.documents import read
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +124,9 @@ def test_the_index_of_decisions_lists_every_record() -> None:
     index = ROOT / "docs/adr/README.md"
     listed = set(_LINK.findall(index.read_text(encoding="utf-8")))
     assert listed == {path.name for path in index.parent.glob("0*.md")}
+
+
+def test_the_reference_lists_every_option_of_register_feature() -> None:
+    reference = (ROOT / "docs/reference/features.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", reference, re.MULTILINE)
+    assert sorted(listed) == sorted(field.name for field in fields(Options))
