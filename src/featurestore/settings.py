@@ -185,6 +185,7 @@ def load_settings(
     repo_path: str | os.PathLike[str] | None = None,
     *,
     file: str | os.PathLike[str] | None = None,
+    above: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Read the settings of a repository.
@@ -192,6 +193,7 @@ def load_settings(
     Args:
         repo_path: its folder; that of ``file`` by default, else the current one.
         file: the settings file; ``feature_store.yaml`` in the folder by default.
+        above: whether to look in the folders above too.
         environ: the environment; that of the process by default.
 
     Raises:
@@ -200,7 +202,9 @@ def load_settings(
     Warns:
         FeatureStoreWarning: a key that means nothing, with the nearest that does.
     """
-    chosen = Path(file).expanduser().absolute() if file is not None else find_settings(repo_path or Path.cwd())
+    chosen = (
+        Path(file).expanduser().absolute() if file is not None else find_settings(repo_path or Path.cwd(), above=above)
+    )
     folder = Path(repo_path).expanduser().absolute() if file is not None and repo_path is not None else chosen.parent
     variables = os.environ if environ is None else environ
     values, origins = _read(chosen)
