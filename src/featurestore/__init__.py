@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from featurestore.adapters import open_materializer
     from featurestore.declare.entity import Entity, Field
     from featurestore.declare.feature import Feature
-    from featurestore.declare.on_demand import on_demand_feature_view
+    from featurestore.declare.on_demand import OnDemandFeatureView, on_demand_feature_view
     from featurestore.declare.params import Column
     from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
     from featurestore.declare.values import Categorical, Numeric
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from featurestore.instants import every
     from featurestore.materializer.base import Materialization, Materializer
     from featurestore.resolvers import AtOrBefore, First, Last
+    from featurestore.settings import settings_of
     from featurestore.store import FeatureStore
 
     fs = FeatureStore()
@@ -61,11 +62,13 @@ _WHERE = {
     "Materialization": "featurestore.materializer.base",
     "Materializer": "featurestore.materializer.base",
     "Numeric": "featurestore.declare.values",
+    "OnDemandFeatureView": "featurestore.declare.on_demand",
     "PushSource": "featurestore.declare.source",
     "RequestSource": "featurestore.declare.source",
     "every": "featurestore.instants",
     "on_demand_feature_view": "featurestore.declare.on_demand",
     "open_materializer": "featurestore.adapters",
+    "settings_of": "featurestore.settings",
 }
 """Public names and the modules that they come from, loaded on first use."""
 
@@ -102,6 +105,7 @@ __all__ = [
     "Materialization",
     "Materializer",
     "Numeric",
+    "OnDemandFeatureView",
     "PushSource",
     "RequestSource",
     "add_decorator",
@@ -119,6 +123,7 @@ __all__ = [
     "register_feature",
     "register_source",
     "remove_decorator",
+    "settings_of",
     "types",
     "with_params",
 ]
