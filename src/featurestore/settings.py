@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from featurestore.errors import ConfigurationError, FeatureStoreWarning, UnknownNameError, closest
 
-__all__ = ["FILE_NAME", "Config", "RegistrySettings", "Settings", "find_settings", "load_settings", "settings_of"]
+__all__ = ["FILE_NAME", "Config", "Settings", "find_settings", "load_settings", "settings_of"]
 
 FILE_NAME = "feature_store.yaml"
 
@@ -48,6 +48,8 @@ _REGISTRY_KEYS = (
     "path",
     "registry_type",
     "registry_store_type",
+    "type",
+    "url",
     "schema",
     "cache_ttl_seconds",
     "cache_mode",
@@ -56,7 +58,6 @@ _REGISTRY_KEYS = (
     "enable_online_feature_view_versioning",
     "mcp",
 )
-_DEFAULT_REGISTRY = "data/registry.db"
 _ENGINES = {"file": "polars", "dask": "polars"}
 """Names of Feast's for engines that read local files, and ours for the same."""
 
@@ -86,26 +87,6 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """Where the registry is.
-
-    Attributes:
-        type: ``"sqlite"``, ``"postgresql"``, ``"memory"``, or another package's.
-        path: an absolute path, or a URL; empty where the type needs none.
-        options: what else the file says of it.
-    """
-
-    type: str = "memory"
-    path: str = field(default="", repr=False)
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def shown(self) -> str:
-        """The path without passwords: for people to read."""
-        return _without_password(self.path) if "://" in self.path else self.path or "in memory"
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What is configured for one project. Without a file: a project in the memory of this process.
 
@@ -114,22 +95,22 @@ class Settings:
         folder: the repository's folder, absolute; relative paths are looked up from here.
         file: the file that was read, if one was.
         provider: kept for Feast's files; ``"local"``.
-        registry: where declarations are kept.
+        registry: where declarations are kept: a path, a URL, or keys such as ``path``; ``None`` where nothing is said.
         engine: name of the engine for training datasets: ``"polars"``, ``"duckdb"``, or another package's.
         memory_limit: bytes that a join may use; ``None``: a share of what is free.
         values: everything that was said, as plain data.
 
     Example:
         >>> settings = settings_of({"project": "taxi", "offline_store": {"type": "dask"}})
-        >>> settings.engine, settings.registry.type, settings.origin("provider")
-        ('polars', 'sqlite', 'default')
+        >>> settings.engine, settings.origin("project"), settings.origin("provider")
+        ('polars', 'argument', 'default')
     """
 
     project: str = "default"
     folder: Path = field(default_factory=Path.cwd)
     file: Path | None = None
     provider: str = "local"
-    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    registry: str | Mapping[str, Any] | None = field(default=None, repr=False)
     engine: str = "polars"
     memory_limit: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -241,7 +222,7 @@ def settings_of(
         folder=base,
         file=file,
         provider=_text(values, "provider", "provider", "local"),
-        registry=_registry(values, base),
+        registry=_registry(values),
         engine=_ENGINES.get(engine, engine),
         memory_limit=None if limit is None else _bytes(limit),
         values=MappingProxyType(dict(values)),
@@ -368,29 +349,19 @@ def _project(values: Mapping[str, Any], file: Path | None) -> str:
     return name
 
 
-def _registry(values: Mapping[str, Any], folder: Path) -> RegistrySettings:
+def _registry(values: Mapping[str, Any]) -> str | Mapping[str, Any] | None:
     section = _section(values, "registry")
-    path = section.get("path", _DEFAULT_REGISTRY)
-    if not isinstance(path, str):
-        raise ConfigurationError("registry.path cannot be used", found=repr(path), expected="a path or a URL")
-    scheme = path.partition("://")[0].partition("+")[0] if "://" in path else ""
-    given = section.get("registry_type", "file")
-    options = {key: value for key, value in section.items() if key not in {"path", "registry_type"}}
-    if given not in {"file", "sql", "sqlite", "postgresql", "postgres"}:
-        return RegistrySettings(str(given), path if "path" in section else "", options)
-    if scheme in {"postgresql", "postgres"}:
-        return RegistrySettings("postgresql", path, options)
-    if scheme in {"", "sqlite", "file"}:
-        place = path.partition("://")[2] if scheme else path
-        # sqlite:///relative and sqlite:////absolute, as everybody else reads them.
-        place = place.removeprefix("/") if scheme == "sqlite" else place
-        return RegistrySettings("sqlite", str(folder / Path(place).expanduser()), options)
-    raise ConfigurationError(
-        "registry.path cannot be used",
-        found=_without_password(path),
-        expected="the path of a file, sqlite:///path or postgresql://user@host/database",
-        fix="keep the registry in a file or in PostgreSQL; object stores have no atomic commit here",
-    )
+    path = section.get("path", "")
+    scheme = path.partition("://")[0].partition("+")[0] if isinstance(path, str) and "://" in path else ""
+    ours = section.get("registry_type", "file") in {"file", "sql", "sqlite", "postgres", "postgresql"}
+    if not isinstance(path, str) or (ours and scheme not in {"", "file", "sqlite", "postgres", "postgresql"}):
+        raise ConfigurationError(
+            "registry.path cannot be used",
+            found=_without_password(path) if isinstance(path, str) else repr(path),
+            expected="the path of a file, sqlite:///path or postgresql://user@host/database",
+            fix="keep the registry in a file or in PostgreSQL: object stores have no atomic commit here",
+        )
+    return values.get("registry")
 
 
 def _bytes(value: object) -> int:
