@@ -19,9 +19,10 @@ from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, ViewJoin
 from featurestore.repository.names import AnyFeature, find
 
-__all__ = ["Asked", "Known", "Retrieval", "Table", "asked_for", "join_keys", "merged", "plan_retrieval"]
+__all__ = ["Asked", "Identity", "Known", "Retrieval", "Table", "asked_for", "join_keys", "merged", "plan_retrieval"]
 
 View = FeatureView | AnyFeature
+Identity = tuple[str, tuple[tuple[str, str], ...]]
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -51,7 +52,7 @@ class Asked:
         return isinstance(self.view, Feature) and self.view.kind is Kind.COLUMN
 
     @property
-    def identity(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def identity(self) -> Identity:
         """What two requests for one view have in common."""
         return self.name, self.join_key_map
 
@@ -208,7 +209,7 @@ def merged(asked: Iterable[Asked]) -> tuple[Asked, ...]:
     Raises:
         AmbiguousNameError: two different views bear one name.
     """
-    found: dict[object, Asked] = {}
+    found: dict[Identity, Asked] = {}
     for one in asked:
         known = found.setdefault(one.identity, one)
         if known.view is not one.view and known.view != one.view:
@@ -228,7 +229,7 @@ def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[s
 
 def plan_retrieval(
     asked: Sequence[Asked],
-    tables: Mapping[object, Table],
+    tables: Mapping[Identity, Table],
     *,
     full_feature_names: bool = False,
     event_timestamps: bool = False,
@@ -265,7 +266,7 @@ def plan_retrieval(
 class _Naming:
     """Features and the columns that they become."""
 
-    tables: Mapping[object, Table]
+    tables: Mapping[Identity, Table]
     full: bool
 
     def of(self, one: Asked) -> dict[str, str]:

@@ -223,7 +223,7 @@ class RetrievalJob:
     def _run(self) -> pl.DataFrame:
         try:
             joined = self._engine.join(self._plan)
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, OSError) as error:
             sources = ", ".join(dict.fromkeys(view.scan.source for view in self._plan.views))
             raise FrameError(
                 "a source cannot be read as declared",

@@ -19,6 +19,7 @@ from featurestore.errors import ColumnClashError, ParameterError
 from featurestore.planning.columns import plan_columns
 from featurestore.planning.retrieval import (
     Asked,
+    Identity,
     Known,
     Retrieval,
     Table,
@@ -103,7 +104,7 @@ def get_historical_features(context: Context, request: Request) -> RetrievalJob:
 
 def _labels_and_tables(
     context: Context, request: Request, groups: Sequence[Asked], functions: Sequence[AnyFeature]
-) -> tuple[Labels, dict[object, Table]]:
+) -> tuple[Labels, dict[Identity, Table]]:
     wanted = _range(request)
     labels = None
     if wanted is None:
@@ -146,7 +147,7 @@ def _range(request: Request) -> Range | None:
     return Range(request.start_date, request.end_date, request.every)
 
 
-def _view_tables(context: Context, groups: Sequence[Asked]) -> dict[object, Table]:
+def _view_tables(context: Context, groups: Sequence[Asked]) -> dict[Identity, Table]:
     names = _source_names([one.view for one in groups if isinstance(one.view, FeatureView)])
     return {one.identity: _view_table(context, one.view, names) for one in groups if isinstance(one.view, FeatureView)}
 
@@ -192,7 +193,7 @@ def _source_names(views: Sequence[FeatureView]) -> dict[int, str]:
 
 def _function_tables(
     context: Context, groups: Sequence[Asked], labels: Labels | None, params: Mapping[str, Any]
-) -> dict[object, Table]:
+) -> dict[Identity, Table]:
     return {
         one.identity: table_of(context.session, one.view, labels, params)
         for one in groups
