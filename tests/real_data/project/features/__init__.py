@@ -1,0 +1,1 @@
+"""Features of two shops, made of their event logs. Nothing here knows where results are stored."""
