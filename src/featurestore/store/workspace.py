@@ -1,0 +1,78 @@
+"""The workspace side of a store: the files of its repository, and whether everything that it needs is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from featurestore.errors import ConfigurationError
+from featurestore.store.retrieval import Retrieval
+
+if TYPE_CHECKING:
+    from featurestore.planning.applying import Plan
+    from featurestore.run.checking import Check
+    from featurestore.settings import Settings
+
+__all__ = ["Workspace"]
+
+
+class Workspace(Retrieval):
+    """What a store does with the folder of its repository."""
+
+    settings: Settings | None
+
+    def load_declarations(self) -> tuple[object, ...]:
+        """Import the repository's modules, and return what they declare.
+
+        Every Python file in the repository's folder and below counts, except tests and what ``.feastignore`` names.
+        Modules have the names that their author uses, counted from the folder.
+
+        Raises:
+            RegistrationError: a file that cannot be imported; says file and line.
+            ConfigurationError: the store has no folder, as it was made without a configuration file.
+        """
+        from featurestore.run.loading import load_repository
+
+        if self.settings is None:
+            raise ConfigurationError(
+                "the store has no repository of files",
+                found="a project in memory",
+                expected="a folder with feature_store.yaml",
+                fix="FeatureStore(repo_path=...), or apply the declarations themselves",
+            )
+        return load_repository(self.settings.folder).objects
+
+    def plan_repository(self) -> Plan:
+        """Return what applying the whole repository of files would change, removals included; see `apply_plan`.
+
+        Raises:
+            RegistrationError: a file that cannot be imported, or declarations that cannot stand.
+        """
+        return self.plan(self.load_declarations(), partial=False)
+
+    def check(self) -> tuple[Check, ...]:
+        """Try everything that the project needs: registry, modules, sources, and what was not applied yet."""
+        return tuple(self._checks())
+
+    def _checks(self) -> Iterator[Check]:
+        from featurestore.run.checking import check, check_source, file_sources
+
+        yield check("registry", self._registry_state)
+        declared: tuple[object, ...] = ()
+
+        def modules() -> str:
+            nonlocal declared
+            declared = self.load_declarations()
+            return f"{len(declared)} declarations"
+
+        yield check("modules", modules)
+        yield from (check_source(source, self.base) for source in file_sources(declared))
+        yield check("declarations", self._difference)
+
+    def _registry_state(self) -> str:
+        found = self.registry.load()
+        return "nothing applied yet" if found is None else f"version {found.version} of {found.committed_at:%Y-%m-%d}"
+
+    def _difference(self) -> str:
+        made = self.plan_repository().changes
+        return f"{len(made)} changes to apply" if made else "applied"
