@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -15,7 +16,7 @@ from featurestore.declare.view import FeatureView
 from featurestore.engines._sources import open_plan
 from featurestore.engines.base import Engine
 from featurestore.engines.survey import survey
-from featurestore.errors import ColumnClashError, ParameterError
+from featurestore.errors import ColumnClashError, FeatureStoreWarning, ParameterError
 from featurestore.planning.columns import plan_columns
 from featurestore.planning.retrieval import (
     Asked,
@@ -214,6 +215,13 @@ def _planned(context: Context, labels: Labels, retrieval: Retrieval) -> Training
         order=retrieval.order,
         memory_limit=context.memory_limit,
     )
+    if plan.partitions > 1:
+        warnings.warn(
+            f"this training dataset is joined in {plan.partitions} parts: about {plan.estimate / 2**20:,.0f} MiB would "
+            f"not fit at once in the {(plan.memory_limit or 0) / 2**20:,.0f} MiB allowed (memory_limit)",
+            FeatureStoreWarning,
+            stacklevel=5,
+        )
     open_plan(plan)  # Refuses, before any row is read, keys and times that cannot be compared.
     return plan
 
