@@ -17,14 +17,22 @@ from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.repository import Repository, referenced_sources
 from featurestore.repository.validate import problems, raise_problems
 
-__all__ = ["Declared", "collect", "key_of", "merged", "removed"]
+__all__ = ["Draft", "Key", "collect", "key_of", "merged"]
 
 Key: TypeAlias = tuple[ObjectKind, str]
 _Digest: TypeAlias = Callable[[Any], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A repository that nobody has validated yet, and what went wrong already."""
+
+    repository: Repository
+    problems: tuple[RegistrationError, ...] = ()
+
+
 @dataclass(slots=True)
-class Declared:
+class _Collected:
     """What was collected: documents, live code, and what is wrong already."""
 
     documents: dict[Key, Document] = field(default_factory=dict)
@@ -34,7 +42,7 @@ class Declared:
     problems: list[RegistrationError] = field(default_factory=list)
 
 
-def collect(project: str, objects: Iterable[object], *, digest: _Digest | None = None) -> Repository:
+def collect(project: str, objects: Iterable[object], *, codes: Fingerprints[Any] | None = None) -> Repository:
     """Return the repository that consists of ``objects`` and of what they refer to.
 
     An entity that is only named is the one declared under that name, else one whose join key is the name.
@@ -42,7 +50,7 @@ def collect(project: str, objects: Iterable[object], *, digest: _Digest | None =
     Args:
         project: the project's name.
         objects: entities, sources, views, on-demand views, services and registered functions, in any order.
-        digest: gives the fingerprint of the code of a registered function; computed afresh by default.
+        codes: gives the fingerprints of functions; computed afresh by default.
 
     Raises:
         RegistrationError: declarations that cannot stand; names all that is wrong, not the first only.
@@ -53,40 +61,32 @@ def collect(project: str, objects: Iterable[object], *, digest: _Digest | None =
         >>> collect("taxi", [view]).entity("driver").join_keys
         ('driver',)
     """
-    return merged(Repository(project), objects, digest=digest)
+    draft = merged(Repository(project), objects, codes=codes)
+    raise_problems([*draft.problems, *problems(draft.repository)])
+    return draft.repository
 
 
-def merged(base: Repository, objects: Iterable[object], *, digest: _Digest | None = None) -> Repository:
+def merged(
+    base: Repository, objects: Iterable[object], *, without: Iterable[Key] = (), codes: Fingerprints[Any] | None = None
+) -> Draft:
     """Return ``base`` with ``objects`` added, or put in the place of those of the same name.
 
-    Raises:
-        RegistrationError: declarations that cannot stand; names all that is wrong, not the first only.
+    Args:
+        base: what is there.
+        objects: as for `collect`.
+        without: what is taken away, by kind and name.
+        codes: gives the fingerprints of functions; computed afresh by default.
     """
-    declared = _declared(objects, digest or _fresh_digest())
+    declared = _declared(objects, _digest(codes or Fingerprints(_is_feature)))
     documents = {kind: dict(base.documents[kind]) for kind in ObjectKind}
+    for kind, name in without:
+        documents[kind].pop(name, None)
     for name, document in declared.implied.items():
         documents[ObjectKind.ENTITY].setdefault(name, document)
     for (kind, name), document in declared.documents.items():
         documents[kind][name] = document
     whole = _without_orphans(base, documents, declared).with_code(declared.code)
-    raise_problems([*declared.problems, *problems(whole)])
-    return whole
-
-
-def removed(base: Repository, keys: Iterable[Key]) -> Repository:
-    """Return ``base`` without some declarations.
-
-    Raises:
-        RegistrationError: others refer to them.
-    """
-    gone = set(keys)
-    documents = {
-        kind: {name: each for name, each in named.items() if (kind, name) not in gone}
-        for kind, named in base.documents.items()
-    }
-    whole = _without_orphans(base, documents, Declared())
-    raise_problems(problems(whole))
-    return whole
+    return Draft(whole, tuple(declared.problems))
 
 
 def key_of(declared: object) -> Key:
@@ -115,8 +115,8 @@ def key_of(declared: object) -> Key:
 # ---- reading the objects -----------------------------------------------------------------------------------------
 
 
-def _declared(objects: Iterable[object], digest: _Digest) -> Declared:
-    declared = Declared()
+def _declared(objects: Iterable[object], digest: _Digest) -> _Collected:
+    declared = _Collected()
     seen: set[int] = set()
     for each in objects:
         try:
@@ -153,7 +153,7 @@ def _parts(declared: object) -> tuple[Any, ...]:
     return ()
 
 
-def _add(declared: Declared, one: object, digest: _Digest) -> None:
+def _add(declared: _Collected, one: object, digest: _Digest) -> None:
     if isinstance(one, str):
         declared.implied[one] = encode(Entity(one))
         return
@@ -186,9 +186,7 @@ class _OnDemandCode:
     qualified_name: str
 
 
-def _fresh_digest() -> _Digest:
-    codes: Fingerprints[Any] = Fingerprints(_is_feature)
-
+def _digest(codes: Fingerprints[Any]) -> _Digest:
     def digest(declared: Any) -> str:
         if isinstance(declared, OnDemandFeatureView):
             function = declared.function
@@ -203,7 +201,7 @@ def _is_feature(value: object) -> TypeGuard[Any]:
 
 
 def _without_orphans(
-    base: Repository, documents: Mapping[ObjectKind, dict[str, Document]], declared: Declared
+    base: Repository, documents: Mapping[ObjectKind, dict[str, Document]], declared: _Collected
 ) -> Repository:
     """Drop sources without a name of their own that views named and do not name any more: nobody declared them."""
     left = referenced_sources(base.documents) - referenced_sources(documents)

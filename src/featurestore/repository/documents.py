@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date, datetime, timedelta
@@ -105,7 +106,12 @@ def source_key(source: AnySource) -> str:
 
 def code_path(function: Callable[..., Any]) -> str:
     """Return where ``function`` is found again: ``module:qualified.name``."""
-    return f"{function.__module__}:{function.__qualname__}"
+    module = function.__module__
+    if module == "__main__":  # What runs as a script today is imported by its name tomorrow.
+        main = sys.modules["__main__"]
+        spec = getattr(main, "__spec__", None)
+        module = spec.name.removesuffix(".__main__") if spec else PurePath(getattr(main, "__file__", module)).stem
+    return f"{module}:{function.__qualname__}"
 
 
 # ---- writing -----------------------------------------------------------------------------------------------------

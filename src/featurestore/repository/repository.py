@@ -115,6 +115,11 @@ class Repository:
         """Return the repository with ``code`` besides the live code that it has."""
         return replace(self, _code={**self._code, **code}, _made={})
 
+    @property
+    def code(self) -> Mapping[str, Any]:
+        """The live functions that it knows, by path."""
+        return self._code
+
     # ---- look-up -------------------------------------------------------------------------------------------------
 
     def names(self, kind: ObjectKind) -> tuple[str, ...]:
@@ -181,6 +186,16 @@ class Repository:
         """Return the names that references can use: of views, on-demand views and functions."""
         functions = (name.rpartition(".")[2] for name in self.documents[ObjectKind.FUNCTION])
         return tuple(sorted({*self.documents[ObjectKind.VIEW], *self.documents[ObjectKind.ON_DEMAND], *functions}))
+
+    @property
+    def views(self) -> Mapping[str, FeatureView | OnDemandFeatureView]:
+        """Declared views and on-demand views by name, each made into an object when it is looked up."""
+        return _Views(self)
+
+    @property
+    def entities(self) -> Mapping[str, Entity]:
+        """Entities by name."""
+        return {name: self.entity(name) for name in self.names(ObjectKind.ENTITY)}
 
     def objects(self, kind: ObjectKind) -> Iterator[Any]:
         """Yield the declarations of a ``kind`` as objects, by name."""
@@ -273,6 +288,26 @@ class Repository:
                 fix="use the full name",
             )
         return found[0] if found else name
+
+
+class _Views(Mapping[str, FeatureView | OnDemandFeatureView]):
+    """Views by name, none of them made before it is asked for."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._names = {*repository.documents[ObjectKind.VIEW], *repository.documents[ObjectKind.ON_DEMAND]}
+
+    def __getitem__(self, name: str) -> FeatureView | OnDemandFeatureView:
+        if name not in self._names:
+            raise KeyError(name)
+        is_view = name in self._repository.documents[ObjectKind.VIEW]
+        return self._repository.feature_view(name) if is_view else self._repository.on_demand_feature_view(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._names))
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class _Imported:

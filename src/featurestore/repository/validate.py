@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from featurestore.declare.kinds import Kind
 from featurestore.declare.naming import require_name
-from featurestore.errors import DuplicateNameError, RegistrationError, closest
+from featurestore.errors import DuplicateNameError, FeatureStoreError, RegistrationError, closest
 from featurestore.repository.documents import Document, ObjectKind
 from featurestore.repository.repository import VIEW_KINDS, Repository
 
@@ -28,7 +28,7 @@ def validate(repository: Repository) -> None:
     raise_problems(problems(repository))
 
 
-def raise_problems(found: Sequence[RegistrationError]) -> None:
+def raise_problems(found: Sequence[FeatureStoreError]) -> None:
     """Raise what was found: the error itself if it is one, else one error that lists them all.
 
     Example:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurestore.store.project import Project
@@ -84,13 +85,13 @@ class Retrieval(Project):
         """
         from featurestore.run.saved import saved_dataset
 
-        return saved_dataset(self._context().datasets, name, version)
+        return saved_dataset(self._datasets, name, version)
 
     def list_saved_datasets(self) -> tuple[SavedDataset, ...]:
         """Return every version of every saved training dataset, by name and version."""
         from featurestore.run.saved import saved_datasets
 
-        return saved_datasets(self._context().datasets)
+        return saved_datasets(self._datasets)
 
     def _historical(self, params: Mapping[str, Any], **options: Any) -> RetrievalJob:
         from featurestore.run.training import Request, get_historical_features
@@ -98,14 +99,23 @@ class Retrieval(Project):
         with self.active():
             return get_historical_features(self._context(), Request(**options, params=params))
 
-    def _context(self) -> Context:
-        from pathlib import Path
+    @property
+    def _datasets(self) -> Path:
+        """Where saved datasets are kept."""
+        return self.base / ".featurestore" / "datasets"
 
-        from featurestore.engines.polars import PolarsEngine
+    def _context(self) -> Context:
         from featurestore.planning.retrieval import Known
         from featurestore.run.training import Context
+        from featurestore.store.engines import allowed_memory, open_engine
 
-        known = Known(functions=tuple(self._session.collector))
-        base = Path.cwd()
-        sources = self._session.collector.sources
-        return Context(self._session, known, sources, base, PolarsEngine(), base / ".featurestore" / "datasets")
+        repository = self.repository
+        return Context(
+            self._session,
+            Known(repository.views, self._functions(), repository.entities),
+            self._file_sources(),
+            self.base,
+            open_engine(self.settings.engine if self.settings else "polars"),
+            self._datasets,
+            allowed_memory(self.settings.memory_limit if self.settings else None),
+        )

@@ -1,0 +1,82 @@
+"""Plans put into force, also where somebody else does the same at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from featurestore.errors import ConflictError
+from featurestore.planning.applying import Plan, summary
+from featurestore.registry.base import Registry, Snapshot
+from featurestore.repository.changes import Change, changes
+from featurestore.repository.repository import Repository
+from featurestore.repository.requirements import rebased
+
+__all__ = ["commit_plan", "in_force", "restored"]
+
+
+def in_force(registry: Registry) -> tuple[Repository, str | None]:
+    """Return the repository that is in force, and its hash; an empty one and ``None`` before the first commit."""
+    snapshot = registry.load()
+    if snapshot is None:
+        return Repository(registry.project), None
+    return Repository.from_json(snapshot.document), snapshot.hash
+
+
+def commit_plan(registry: Registry, plan: Plan, *, message: str = "") -> Repository:
+    """Put ``plan`` into force, and return what then is.
+
+    Where somebody else committed since the plan was made, a partial one is put on top of that, if the two touch
+    different names.
+
+    Raises:
+        ConflictError: the two touch the same names, or the plan is for the whole project; says what the other changed.
+            Nothing was written.
+        RegistrationError: the two touch different names, and cannot stand together.
+    """
+    if not plan.changes:
+        return plan.after
+    after, expected = plan.after, plan.expected
+    while True:
+        try:
+            registry.commit(after.to_json(), expected=expected, message=message or summary(plan.changes))
+        except ConflictError as error:
+            after, expected = _on_top(registry, plan, error)
+        else:
+            return after
+
+
+def restored(registry: Registry, which: int | str, *, dry_run: bool) -> tuple[Change, ...]:
+    """Commit an old repository again, on top of the history, and return what that changes.
+
+    Raises:
+        UnknownNameError: there is no such version.
+        ConflictError: somebody else committed meanwhile.
+    """
+    old = registry.at(which)
+    before, expected = in_force(registry)
+    made = changes(before, Repository.from_json(old.document))
+    if made and not dry_run:
+        registry.commit(old.document, expected=expected, message=f"rollback to version {old.version}")
+    return made
+
+
+def _on_top(registry: Registry, plan: Plan, error: ConflictError) -> tuple[Repository, str | None]:
+    found = registry.load()
+    theirs = Repository(registry.project) if found is None else Repository.from_json(found.document)
+    if not plan.partial:
+        raise _told(registry, found, changes(plan.before, theirs), whole=True) from error
+    together = rebased(plan.before, plan.after, theirs)
+    if together.repository is None:
+        raise _told(registry, found, together.conflicts, whole=False) from error
+    return together.repository, None if found is None else found.hash
+
+
+def _told(registry: Registry, found: Snapshot | None, theirs: Iterable[Change], *, whole: bool) -> ConflictError:
+    by = f"version {found.version}{f' by {found.author}' if found.author else ''}" if found else "an empty registry"
+    listed = "\n".join(str(change) for change in theirs)
+    return ConflictError(
+        f"somebody else changed project {registry.project!r} meanwhile; nothing of this was written",
+        found=f"{by}, which changed\n{listed}",
+        expected="no change since the plan was made" if whole else "no change of the names that this changes",
+        fix="look at their change, then plan and apply again",
+    )

@@ -1,0 +1,158 @@
+"""Declarations held against their sources at apply: what is not there is said before anybody relies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featurestore.declare.entity import Field
+from featurestore.declare.source import FileSource
+from featurestore.declare.view import FeatureView
+from featurestore.errors import FeatureStoreError, RegistrationError, UnknownNameError, closest
+from featurestore.repository.collect import Draft
+from featurestore.repository.documents import Document, ObjectKind, encode
+from featurestore.repository.repository import Repository
+from featurestore.repository.validate import problems, raise_problems
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["completed"]
+
+
+def completed(draft: Draft, before: Repository, base: Path) -> Repository:
+    """Return the repository of ``draft`` with the features of views that declare none, after a look at the sources.
+
+    Only views that differ from those of ``before``, in themselves or in their source, are held against their sources.
+
+    Args:
+        draft: what is to be applied.
+        before: what is in force.
+        base: the folder from which relative paths are looked up.
+
+    Raises:
+        RegistrationError: declarations that cannot stand, columns that are not there or of another type; names all
+            that is wrong. Another error where a source cannot be read and nothing else is wrong.
+    """
+    inspection = _Inspection(base)
+    found: dict[str, Document] = {}
+    for view in _to_inspect(draft.repository, before):
+        schema = inspection.schema_of(view)
+        if schema is not None:
+            inspection.problems.extend(_problems(view, schema))
+            if not view.schema:
+                found[view.name] = encode(_with_schema(view, schema))
+    views = {**draft.repository.documents[ObjectKind.VIEW], **found}
+    whole = draft.repository.with_documents({**draft.repository.documents, ObjectKind.VIEW: views}) if found else None
+    repository = whole or draft.repository
+    raise_problems([*draft.problems, *problems(repository), *inspection.problems])
+    return repository
+
+
+class _Inspection:
+    """The schemas of sources, each looked at once, and what was wrong with them."""
+
+    def __init__(self, base: Path) -> None:
+        self.problems: list[FeatureStoreError] = []
+        self._base = base
+        self._known: dict[str, pl.Schema | None] = {}
+
+    def schema_of(self, view: FeatureView) -> pl.Schema | None:
+        """Return the columns of a view's source; ``None`` where it has none yet, or cannot be read."""
+        source = view.source if isinstance(view.source, FileSource) else view.source.batch_source
+        if source is None:
+            return None
+        identity = repr(source)
+        if identity not in self._known:
+            self._known[identity] = self._inspect(source)
+        return self._known[identity]
+
+    def _inspect(self, source: FileSource) -> pl.Schema | None:
+        from featurestore.run.sources import inspect_source
+
+        try:
+            return inspect_source(source, self._base)
+        except FeatureStoreError as error:
+            self.problems.append(error)
+            return None
+
+
+def _to_inspect(repository: Repository, before: Repository) -> Iterator[FeatureView]:
+    sources, known_sources = repository.documents[ObjectKind.SOURCE], before.documents[ObjectKind.SOURCE]
+    known = before.documents[ObjectKind.VIEW]
+    for name, document in sorted(repository.documents[ObjectKind.VIEW].items()):
+        source: str = document["source"]
+        batch: str = sources[source].get("batch_source", source)
+        as_before = known.get(name) == document and all(
+            sources[each] == known_sources.get(each) for each in (source, batch)
+        )
+        if not as_before:
+            with suppress(UnknownNameError):  # Of an entity that is not there; validation says so.
+                yield repository.feature_view(name)
+
+
+def _problems(view: FeatureView, schema: pl.Schema) -> Iterator[RegistrationError]:
+    from featurestore.run.schemas import fits
+
+    declared = {field.name: field.dtype for field in view.schema}
+    for column in dict.fromkeys([*_keys(view), *declared]):
+        if column not in schema:
+            yield _missing(view, column, schema)
+        elif column in declared and not fits(declared[column], schema[column]):
+            yield RegistrationError(
+                f"feature view {view.name!r} declares {column!r} with a type that its source does not have",
+                found=f"{schema[column]} in source {_source_name(view)!r}",
+                expected=str(declared[column]),
+                fix="correct the type in schema=, or the data",
+            )
+
+
+def _missing(view: FeatureView, column: str, columns: Iterable[str]) -> RegistrationError:
+    names = list(columns)
+    near = closest(column, names)
+    what = "join key" if column in _keys(view) else "feature"
+    return RegistrationError(
+        f"the {what} {column!r} of feature view {view.name!r} is no column of its source {_source_name(view)!r}",
+        found=", ".join(names),
+        expected=column,
+        fix=f"did you mean {near!r}?" if near else "correct the name, or map one with field_mapping=",
+    )
+
+
+def _with_schema(view: FeatureView, schema: pl.Schema) -> FeatureView:
+    """Return the view with every column of its source that is neither key nor time as a feature."""
+    from featurestore.run.schemas import dtype_of
+
+    left_out = {*_keys(view), *_times(view)}
+    found = {name: dtype_of(dtype) for name, dtype in schema.items() if name not in left_out}
+    fields = [Field(name, dtype) for name, dtype in found.items() if dtype is not None]
+    return FeatureView(
+        view.name,
+        view.source,
+        fields,
+        view.entities,
+        view.ttl,
+        online=view.online,
+        offline=view.offline,
+        description=view.description,
+        tags=view.tags,
+        owner=view.owner,
+    )
+
+
+def _keys(view: FeatureView) -> list[str]:
+    return [key for entity in view.entities if not isinstance(entity, str) for key in entity.join_keys]
+
+
+def _times(view: FeatureView) -> Iterator[str]:
+    source = view.source if isinstance(view.source, FileSource) else view.source.batch_source
+    if source is not None:
+        for column in (source.timestamp_field, source.created_timestamp_column, source.available_at):
+            yield source.field_mapping.get(column, column)
+
+
+def _source_name(view: FeatureView) -> str:
+    source = view.source if isinstance(view.source, FileSource) else view.source.batch_source
+    return source.name if source is not None else view.source.name
