@@ -173,7 +173,7 @@ LABEL_SCHEMA: dict[str, Any] = {"user": pl.Int64, "event_timestamp": pl.Datetime
 @given(data=st.data())
 def test_views_over_files_answer_as_the_reference_does(engine: Engine, data: st.DataObject) -> None:
     # The first row is nobody's: it says what the types are where a CSV file holds nothing else but nulls.
-    rows = [
+    rows: list[dict[str, Any]] = [
         dict.fromkeys(("at", "made", "known"), MAY[0]) | {"user": 99, "n": 5},
         *data.draw(st.lists(ROW, max_size=8)),
     ]
