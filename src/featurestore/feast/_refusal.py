@@ -1,0 +1,51 @@
+"""What the door does not open to: said when it is used, with what to do instead.
+
+What would give other values than Feast does is an error; what is merely left undone is a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from featurestore.errors import FeatureStoreWarning
+from featurestore.feast.errors import NotSupportedError
+
+__all__ = ["ONLINE", "STREAMS", "left_undone", "not_supported", "refused", "require_unset"]
+
+ONLINE = "not served yet: issue 4 (online) brings it"
+STREAMS = "not computed yet: issue 5 (windows, on-demand features and streams) brings it"
+
+
+class _Refused(type):
+    instead: str
+
+    def __call__(cls, *_: Any, **__: Any) -> Any:
+        raise not_supported(cls.__name__, instead=cls.instead)
+
+
+def refused(name: str, *, module: str, instead: str) -> Any:
+    """Return a class that can be imported and named in annotations, and says what to do when it is called."""
+    return _Refused(name, (), {"instead": instead, "__module__": module, "__doc__": f"Not supported. {instead}"})
+
+
+def not_supported(what: str, *, instead: str, why: str = "featurestore has no counterpart of it") -> NotSupportedError:
+    """Return the error that says so."""
+    return NotSupportedError(f"{what} is not supported", found=what, expected=why, fix=instead)
+
+
+def require_unset(
+    what: str, *, instead: str, why: str = "featurestore has no counterpart of it", **options: Any
+) -> None:
+    """Raise `NotSupportedError` where one of ``options`` was given a value."""
+    for name, value in options.items():
+        if value:
+            raise not_supported(f"{name}= of {what}", instead=instead, why=why)
+
+
+def left_undone(what: str, *, instead: str, **options: Any) -> None:
+    """Warn of each of ``options`` that was given a value: it is accepted, and nothing is done about it."""
+    for name, value in options.items():
+        if value:
+            # Where the user's own line is: declare -> translation -> here.
+            warnings.warn(f"{name}= of {what} has no effect\n  fix: {instead}", FeatureStoreWarning, stacklevel=4)

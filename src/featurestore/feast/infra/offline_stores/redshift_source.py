@@ -1,0 +1,13 @@
+"""Feast's ``RedshiftSource``, which has no counterpart here yet."""
+
+from __future__ import annotations
+
+from featurestore.feast._refusal import refused
+
+__all__ = ["RedshiftSource"]
+
+RedshiftSource = refused(
+    "RedshiftSource",
+    module=__name__,
+    instead="export the table to Parquet and use FileSource, or return the query's frame from a registered function",
+)
