@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from featurestore.materializer.base import Materialization, Materializer
     from featurestore.resolvers import AtOrBefore, First, Last
     from featurestore.settings import settings_of
+    from featurestore.settings import Settings, load_settings
     from featurestore.store import FeatureStore
 
     fs = FeatureStore()
@@ -65,7 +66,9 @@ _WHERE = {
     "OnDemandFeatureView": "featurestore.declare.on_demand",
     "PushSource": "featurestore.declare.source",
     "RequestSource": "featurestore.declare.source",
+    "Settings": "featurestore.settings",
     "every": "featurestore.instants",
+    "load_settings": "featurestore.settings",
     "on_demand_feature_view": "featurestore.declare.on_demand",
     "open_materializer": "featurestore.adapters",
     "settings_of": "featurestore.settings",
@@ -108,6 +111,7 @@ __all__ = [
     "OnDemandFeatureView",
     "PushSource",
     "RequestSource",
+    "Settings",
     "add_decorator",
     "add_features",
     "config",
@@ -118,6 +122,7 @@ __all__ = [
     "get_features",
     "get_historical_features",
     "lineage",
+    "load_settings",
     "on_demand_feature_view",
     "open_materializer",
     "register_feature",

@@ -1,0 +1,115 @@
+"""Making a project, and putting what it declares into force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featurestore.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from featurestore.cli.app import Project
+
+__all__ = ["COMMANDS", "show_changes"]
+
+_COLORS = {"+": "green", "-": "red", "~": "yellow"}
+_CHANGES_PENDING = 2
+_PLANNED = "Plan: {add} to add, {change} to change, {remove} to remove; {breaking} breaking."
+_DONE = "Done: {add} added, {change} changed, {remove} removed; {breaking} breaking."
+
+
+@click.command(epilog="Example: featurestore init shop && featurestore -c shop apply")
+@click.argument("directory", metavar="[NAME]", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "-t",
+    "--template",
+    type=click.Choice(["local", "functions"]),
+    default="local",
+    show_default=True,
+    help="local: declared views on files; functions: features as functions.",
+)
+@click.pass_obj
+def init(project: Project, directory: Path | None, template: str) -> None:
+    """Make a project in the folder NAME, or the current one, that works as it is.
+
+    Writes settings, declarations and an example's data. Files that are there already stay as they are.
+    """
+    from featurestore.cli.scaffold import make_project
+
+    folder = (project.folder or Path()) / (directory or Path())
+    for path, made in make_project(folder, template):
+        click.echo(f"{'made' if made else 'kept'}  {path}")
+    click.echo(f"\nNext:\n  featurestore -c {folder} plan\n  featurestore -c {folder} apply")
+
+
+@click.command(epilog="Example: featurestore plan --detailed-exitcode || echo 'not applied yet'")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where something would change, 0 where nothing.")
+@json_option
+@click.pass_context
+def plan(ctx: click.Context, *, detailed_exitcode: bool, as_json: bool) -> None:
+    """Show what apply would change: + added, ~ changed, - removed, and what breaks for those who use it."""
+    changes = ctx.obj.store().plan_repository().changes
+    _report(changes, as_json=as_json, done=False)
+    if detailed_exitcode and changes:
+        ctx.exit(_CHANGES_PENDING)
+
+
+@click.command(epilog="Example: featurestore -c shop apply -m 'ttl of a day'")
+@click.option("-m", "--message", default="", help="Why, for the log of the registry.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; the same as plan.")
+@json_option
+@click.pass_obj
+def apply(project: Project, *, message: str, dry_run: bool, as_json: bool) -> None:
+    """Put the declarations of the repository into force: all of them, or none.
+
+    What the repository does not declare any more is removed. Applying twice changes nothing the second time.
+    """
+    store = project.store()
+    made = store.plan_repository()
+    if not dry_run:
+        store.apply_plan(made, message=message)
+    _report(made.changes, as_json=as_json, done=not dry_run)
+
+
+@click.command(epilog="Example: featurestore teardown --dry-run")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+@json_option
+@click.pass_obj
+def teardown(project: Project, *, dry_run: bool, as_json: bool) -> None:
+    """Take every declaration out of force. The history stays: see featurestore registry rollback."""
+    _report(project.store().teardown(dry_run=dry_run), as_json=as_json, done=not dry_run)
+
+
+def _report(changes: Iterable[Any], *, as_json: bool, done: bool) -> None:
+    listed = tuple(changes)
+    if as_json:
+        print_json({"done": done, **_counts(listed), "changes": [change.to_dict() for change in listed]})
+        return
+    show_changes(listed)
+    if not listed:
+        click.echo("No changes: what the repository declares is in force.")
+        return
+    click.echo("\n" + (_DONE if done else _PLANNED).format(**_counts(listed)))
+
+
+def show_changes(changes: Iterable[Any]) -> None:
+    """Print changes, the signs in colour where the terminal has colours."""
+    for change in changes:
+        head, *rest = str(change).splitlines()
+        click.secho(head, fg=_COLORS.get(head[0]))
+        for line in rest:
+            click.secho(line, fg="red" if line.strip().startswith("breaking:") else None)
+
+
+def _counts(changes: Iterable[Any]) -> dict[str, int]:
+    counts = {"add": 0, "change": 0, "remove": 0, "breaking": 0}
+    for change in changes:
+        counts["change" if change.action == "rename" else change.action] += 1
+        counts["breaking"] += bool(change.breaking)
+    return counts
+
+
+COMMANDS: dict[str, click.Command] = {"init": init, "plan": plan, "apply": apply, "teardown": teardown}

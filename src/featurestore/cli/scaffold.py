@@ -1,0 +1,99 @@
+"""A new project's files: texts that ship with the package, and data made for the day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from featurestore.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["driver_stats", "make_project"]
+
+DRIVERS = range(1001, 1006)
+DAYS = 15
+_HOUR = timedelta(hours=1)
+
+
+def make_project(folder: Path, template: str, *, now: datetime | None = None) -> Iterator[tuple[Path, bool]]:
+    """Write the files of ``template`` into ``folder``, except those that are there.
+
+    Args:
+        folder: made where it is not there.
+        template: ``"local"`` or ``"functions"``.
+        now: up to when there is data, aware; now by default.
+
+    Yields:
+        The path of each file, and whether it was made.
+
+    Raises:
+        ConfigurationError: the folder cannot be written.
+    """
+    end = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
+    texts = {path: text.replace("{project}", _project(folder)) for path, text in _texts(template)}
+    for path, text in sorted(texts.items()):
+        yield folder / path, _made(folder / path, lambda file, text=text: _write_text(file, text))
+    data = folder / "data" / "driver_stats.parquet"
+    yield data, _made(data, lambda file: driver_stats(end).write_parquet(file))
+
+
+def driver_stats(end: datetime) -> pl.DataFrame:
+    """Return a row for every driver and hour of the fifteen days up to ``end``; the same values for the same hour."""
+    import polars as pl
+
+    hours = [end - step * _HOUR for step in range(DAYS * 24, -1, -1)]
+    rows = [(driver, hour, *_stats(driver, hour)) for hour in hours for driver in DRIVERS]
+    schema = {
+        "driver_id": pl.Int64,
+        "event_timestamp": pl.Datetime("us", "UTC"),
+        "conv_rate": pl.Float32,
+        "acc_rate": pl.Float32,
+        "avg_daily_trips": pl.Int64,
+        "created": pl.Datetime("us", "UTC"),
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _stats(driver: int, hour: datetime) -> tuple[float, float, int, datetime]:
+    # Seeded by driver and hour: a project made tomorrow has today's hours with the values that they have today.
+    chance = Random(f"{driver} {hour:%Y-%m-%dT%H}")  # noqa: S311  An example's data, no secret.
+    return round(chance.random(), 4), round(chance.random(), 4), chance.randrange(10, 1000), hour + timedelta(minutes=5)
+
+
+def _texts(template: str) -> Iterator[tuple[str, str]]:
+    folder = resources.files("featurestore.cli") / "templates" / template
+    for each in folder.iterdir():
+        # The texts are no modules of the package, and say so by their ending.
+        yield each.name.removesuffix(".txt"), each.read_text(encoding="utf-8")
+
+
+def _project(folder: Path) -> str:
+    name = folder.expanduser().absolute().name
+    letters = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return letters.strip("_") or "project"
+
+
+def _made(path: Path, write: Callable[[Path], object]) -> bool:
+    if path.exists():
+        return False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written",
+            found=str(error),
+            expected="a folder to write into",
+            fix="choose another folder",
+        ) from error
+    return True
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
