@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Relation", "selection", "ties"]
+__all__ = ["Relation", "selection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +39,34 @@ class Relation:
         return [f"p{index}" for index in range(self.carried)]
 
 
-def ties(relation: Relation) -> str:
-    """Return a query that gives a row if, and only if, rows tie in key and event timestamp."""
-    group = ", ".join([*relation.key_names, "event"])
-    return f"SELECT 1 FROM ({relation.select}) GROUP BY {group} HAVING count(*) > 1 LIMIT 1"
+def selection(relation: Relation) -> str:
+    """Return the query for ``label, found, event, p0, ...`` over ``labels(label, at, k0, ...)``, in label order."""
+    return _late(relation) if relation.available else _prompt(relation)
 
 
-def selection(relation: Relation, *, tied: bool) -> str:
-    """Return the query for ``label, found, event, p0, ...`` over ``labels(label, at, k0, ...)``, in label order.
-
-    Args:
-        relation: the rows.
-        tied: whether rows may tie in key and event timestamp; what is not known late is then reduced to the greatest.
+def _prompt(relation: Relation) -> str:
+    """Find the time of each label's row by keys and times alone; fetch, and put in order, only rows of such times."""
+    group = [*relation.key_names, "event"]
+    greatest = _window([f"source.{name}" for name in group], [f"{name} DESC NULLS LAST" for name in relation.order])
+    label_keys = "".join(f"labels.{key} AS {key}, " for key in relation.key_names)
+    return f"""
+        WITH times AS (
+            SELECT {", ".join(group)} FROM ({relation.select})
+        ), placed AS MATERIALIZED (
+            SELECT labels.label, {label_keys}times.event FROM {_asof(relation, "times", "event")}
+        ), wanted AS (
+            SELECT DISTINCT {", ".join(group)} FROM placed WHERE event IS NOT NULL
+        ), best AS (
+            SELECT source.* FROM ({relation.select}) source JOIN wanted ON {_equal(group, "source", "wanted")}
+            QUALIFY row_number() OVER {greatest} = 1
+        )
+        SELECT {_answer(relation, "best", label="placed")}
+        FROM placed LEFT JOIN best ON {_equal(group, "placed", "best")} ORDER BY placed.label
     """
-    if relation.available:
-        return _late(relation)
-    best = _greatest(relation) if tied else f"SELECT * FROM ({relation.select})"
-    answer = _answer(relation, "best")
-    return f"WITH best AS ({best}) SELECT {answer} FROM {_asof(relation, 'best', 'event')} ORDER BY label"
 
 
-def _greatest(relation: Relation) -> str:
-    window = _window([*relation.key_names, "event"], [f"{name} DESC NULLS LAST" for name in relation.order])
-    return f"SELECT * FROM ({relation.select}) QUALIFY row_number() OVER {window} = 1"
+def _equal(names: list[str], left: str, right: str) -> str:
+    return " AND ".join(f"{left}.{name} = {right}.{name}" for name in names)
 
 
 def _late(relation: Relation) -> str:
@@ -92,7 +97,7 @@ def _asof(relation: Relation, right: str, time: str) -> str:
     return f"labels ASOF LEFT JOIN {right} ON {' AND '.join([*equal, f'labels.at >= {right}.{time}'])}"
 
 
-def _answer(relation: Relation, right: str, *, label: str = "labels") -> str:
+def _answer(relation: Relation, right: str, *, label: str) -> str:
     carried = [f"{right}.{name}" for name in relation.carried_names]
     found = f"{right}.event IS NOT NULL AS found"
     return ", ".join([f"{label}.label AS label", found, f"{right}.event AS event", *carried])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from featurestore.errors import FrameError
-from featurestore.instants import to_micros
+from featurestore.instants import from_micros, to_micros
 
 __all__ = ["check_time", "in_range", "rounded_down", "rounded_up"]
 
@@ -16,7 +17,11 @@ _BEFORE_GAP = timedelta(hours=26)
 """Longer than any gap that a zone's clock has jumped over (Samoa skipped a day), and so safely before one."""
 _WIDEST_OFFSET = 2 * 86_400_000_000
 """Microseconds that a local time or a date can be away from the instant it stands for, generously."""
-_FIRST, _LAST = to_micros(datetime.min.replace(tzinfo=UTC)), to_micros(datetime.max.replace(tzinfo=UTC))
+_MICRO_RANGE = (
+    to_micros(datetime.min.replace(tzinfo=UTC)) + _WIDEST_OFFSET,
+    to_micros(datetime.max.replace(tzinfo=UTC)) - _WIDEST_OFFSET,
+)
+_NANO_RANGE = (-(2**63) // 1000 + _WIDEST_OFFSET, 2**63 // 1000 - _WIDEST_OFFSET)
 
 
 def check_time(name: str, dtype: pl.DataType, *, where: str) -> None:
@@ -63,9 +68,11 @@ def _localized(column: pl.Expr, dtype: pl.DataType, zone: str) -> tuple[pl.Expr,
     """Return local times as instants: of a repeated hour the later one, in a gap as the clock before it would go on."""
     if not isinstance(dtype, pl.Datetime):
         column, dtype = column.cast(pl.Datetime("us")), pl.Datetime("us")
-    earlier = (column - _BEFORE_GAP).dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+    # In the unit of the column: nanoseconds minus a duration of microseconds would be microseconds.
+    gap = pl.lit(_BEFORE_GAP, dtype=pl.Duration(dtype.time_unit))
+    earlier = (column - gap).dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
     usual = column.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
-    return pl.coalesce(usual, earlier + _BEFORE_GAP), pl.Datetime(dtype.time_unit, zone)
+    return pl.coalesce(usual, earlier + gap), pl.Datetime(dtype.time_unit, zone)
 
 
 def in_range(
@@ -78,16 +85,25 @@ def in_range(
     """
     exact = isinstance(dtype, pl.Datetime) and (dtype.time_zone is not None or zone is None)
     slack = 1 if exact else _WIDEST_OFFSET
-    column = pl.col(name)
-    low = [] if earliest is None else [column >= _literal(earliest - slack, dtype)]
-    high = [] if latest is None else [column <= _literal(latest + slack, dtype)]
-    return low + high
+    first, last = _expressible(dtype)
+    column, bounds = pl.col(name), []
+    if earliest is not None and earliest - slack > first:
+        bounds.append(column >= _literal(min(earliest - slack, last), dtype))
+    if latest is not None and latest + slack < last:
+        bounds.append(column <= _literal(max(latest + slack, first), dtype))
+    return bounds
+
+
+def _expressible(dtype: pl.DataType) -> tuple[int, int]:
+    """Return the first and last microsecond that a literal of the type can say, in whichever zone."""
+    return _NANO_RANGE if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns" else _MICRO_RANGE
 
 
 def _literal(micros: int, dtype: pl.DataType) -> pl.Expr:
-    moment = datetime(1970, 1, 1) + timedelta(microseconds=min(max(micros, _FIRST), _LAST))
+    """Return an instant as a scalar of the column's type: readers of files understand no other comparison."""
+    moment = from_micros(micros)
     if not isinstance(dtype, pl.Datetime):
         return pl.lit(moment.date())
-    zone = dtype.time_zone
-    stamp = pl.Series([moment], dtype=pl.Datetime("us")).cast(pl.Datetime(dtype.time_unit))
-    return pl.lit(stamp if zone is None else stamp.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)).first()
+    if dtype.time_zone is None:
+        return pl.lit(moment.replace(tzinfo=None), dtype=dtype)
+    return pl.lit(moment.astimezone(ZoneInfo(dtype.time_zone)), dtype=dtype)

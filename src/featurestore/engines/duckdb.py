@@ -18,7 +18,7 @@ from featurestore.engines._asof import NEVER
 from featurestore.engines._codes import Ints, coder
 from featurestore.engines._labels import label_times
 from featurestore.engines._results import Stamps, assembled, view_columns
-from featurestore.engines._selection import Relation, selection, ties
+from featurestore.engines._selection import Relation, selection
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, OpenPlan, OpenRead, open_plan
 from featurestore.engines._ties import canonical_columns
 from featurestore.planning.training import TrainingPlan, ViewJoin
@@ -136,8 +136,7 @@ def _registered_rows(
 
 
 def _selected(db: duckdb.DuckDBPyConnection, relation: Relation) -> pl.DataFrame:
-    tied = not relation.available and bool(db.execute(ties(relation)).fetchall())
-    found = db.sql(selection(relation, tied=tied)).pl()
+    found = db.sql(selection(relation)).pl()
     assert isinstance(found, pl.DataFrame)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from featurestore.engines.survey import survey
 from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, Survey, TrainingPlan, ViewJoin, plan_training
+from featurestore.testing.reference import instant
 
 __all__ = ["Case", "cases"]
 
@@ -71,8 +72,8 @@ class Times:
     """A column of times: what a frame holds, and the instants that it stands for."""
 
     frame: pl.Series
-    truth: list[object]
-    """UTC microseconds, or local datetimes, which the reference reads in the scan's zone."""
+    truth: list[int | None]
+    """UTC microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +202,7 @@ def _views(draw: st.DrawFn, name: str, source: Source, keys: int) -> ViewJoin:
     )
 
 
-def _snapshots(source: Source) -> tuple[int, ...] | None:
-    if source.scan.timezone is not None:
-        return None
+def _snapshots(source: Source) -> tuple[int, ...]:
     stamps = {row[TIME] for row in source.rows}
     return tuple(sorted(stamp for stamp in stamps if isinstance(stamp, int)))
 
@@ -214,20 +213,26 @@ def _times(draw: st.DrawFn, height: int, base: int, *, local: str | None, up: bo
     near = _FAR if base == _WIDE else _STEPS
     steps = draw(st.lists(st.sampled_from((None, *near)), min_size=height, max_size=height))
     kind = draw(st.sampled_from(("ns", "us", "us", "ms", "date")))
-    size = _DAY if kind == "date" else _UNITS["us" if kind == "ns" and local else kind]
+    size = _DAY if kind == "date" else _UNITS[kind]
     nanos = [None if step is None else (base + step) // size * size for step in steps]
-    if local is not None:
+    if local is not None and kind != "date":
         # As a local time, so that the repeated hour and the gap lie in the middle of what is drawn.
-        shift = 0 if kind == "date" else _WEST
-        nanos = [None if nano is None else nano - shift for nano in nanos]
-    dtype = pl.Date() if kind == "date" else pl.Datetime("us" if kind == "ns" and local else kind)  # type: ignore[arg-type]
+        nanos = [None if nano is None else nano - _WEST for nano in nanos]
+    dtype = pl.Date() if kind == "date" else pl.Datetime(kind)  # type: ignore[arg-type]
     series = pl.Series(TIME, nanos, dtype=pl.Int64).cast(pl.Datetime("ns")).cast(dtype)
     if local is not None:
-        return Times(series, series.to_list())
+        whole = series.cast(pl.Datetime("us")).to_list()
+        return Times(series, [_local(stamp, nano, local) for stamp, nano in zip(whole, nanos, strict=True)])
     if kind != "date":
         zone = draw(st.sampled_from((None, "UTC", NEW_YORK)))
         series = series if zone is None else series.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     return Times(series, [None if nano is None else -(-nano // 1000) if up else nano // 1000 for nano in nanos])
+
+
+def _local(stamp: object, nano: int | None, zone: str) -> int | None:
+    """Return the instant of a local time, of which ``nano`` may say more than ``stamp``, rounded up."""
+    found = instant(stamp, zone=zone)
+    return None if found is None or nano is None else found + (nano % 1000 > 0)
 
 
 @st.composite
@@ -239,7 +244,7 @@ def _column(draw: st.DrawFn, name: str, dtype: pl.DataType, pool: Sequence[objec
     return pl.Series(name, values, dtype=dtype)
 
 
-def _rows(frame: pl.DataFrame, times: dict[str, list[object]]) -> list[dict[str, object]]:
+def _rows(frame: pl.DataFrame, times: Mapping[str, Sequence[int | None]]) -> list[dict[str, object]]:
     rows = [{name: _plain(value) for name, value in row.items()} for row in frame.rows(named=True)]
     return [row | {name: truth[index] for name, truth in times.items()} for index, row in enumerate(rows)]
 
