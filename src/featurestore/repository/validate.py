@@ -115,7 +115,8 @@ def _view_problems(repository: Repository) -> Iterator[RegistrationError]:
 
 def _key_problems(repository: Repository, view: str, document: Document) -> Iterator[RegistrationError]:
     known = repository.documents[ObjectKind.ENTITY]
-    keys = [key for name in document.get("entities", ()) if name in known for key in known[name]["join_keys"]]
+    entities = dict.fromkeys(document.get("entities", ()))
+    keys = [key for name in entities if name in known for key in known[name]["join_keys"]]
     yield from _repeated(f"the entities of feature view {view!r} share a join key", keys)
 
 
@@ -204,7 +205,7 @@ def _unknown_name(where: str, what: str, name: str, known: Iterable[str]) -> Reg
     names = sorted(known)
     near = closest(name, names)
     return RegistrationError(
-        f"{where} refers to a {what} that is not there",
+        f"{where} refers to {'an' if what[0] in 'aeiou' else 'a'} {what} that is not there",
         found=repr(name),
         expected=f"one of: {', '.join(names)}" if names else f"there is no {what} yet",
         fix=f"did you mean {near!r}?" if near else f"declare it, or take it out of {where}",
