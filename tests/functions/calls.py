@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
+
+from featurestore import FeatureStore
 
 
 class Calls:
@@ -17,3 +20,14 @@ class Calls:
         with self._lock:
             self.number += 1
             return self.number
+
+
+def counted(fs: FeatureStore, name: str = "tests.f") -> tuple[Any, Calls]:
+    """Register a feature of two parameters that counts how often it runs."""
+    calls = Calls()
+
+    def f(when: Any, app: str = "myapp") -> dict[int, str]:
+        calls.note()
+        return {1: f"{app} {when}"}
+
+    return fs.register_feature(name=name, entity="id")(f), calls

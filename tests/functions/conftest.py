@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from featurestore import FeatureStore
@@ -13,6 +14,7 @@ from featurestore.declare.collector import Collector
 from featurestore.materializer.base import Materializer
 from featurestore.materializer.memory import MemoryMaterializer
 from featurestore.materializer.parquet import ParquetMaterializer
+from featurestore.materializer.postgresql import PostgresMaterializer
 
 
 class SetClock:
@@ -45,3 +47,9 @@ def memory() -> MemoryMaterializer:
 @pytest.fixture(params=["memory", "parquet"])
 def materializer(request: pytest.FixtureRequest, tmp_path: Path) -> Materializer:
     return MemoryMaterializer() if request.param == "memory" else ParquetMaterializer(tmp_path / "results")
+
+
+@pytest.fixture
+def postgres_materializer(postgres_database: str) -> Iterator[PostgresMaterializer]:
+    with psycopg.connect(postgres_database) as connection:
+        yield PostgresMaterializer(schema="feature_store", conn=connection)

@@ -152,7 +152,7 @@ def test_functions_that_need_each_other_are_an_error(fs: FeatureStore) -> None:
     def b(a: Any) -> Any:
         return a
 
-    with pytest.raises(ParameterError, match="a -> b -> a|b -> a -> b"):
+    with pytest.raises(ParameterError, match=r"a -> b -> a|b -> a -> b"):
         fs.add_features(pd.DataFrame(DATA), a, b)
 
 

@@ -41,7 +41,7 @@ def registered(fs: FeatureStore, name: str = "tests.one.f", result: Any = None) 
     def f(when: int = 1) -> dict[int, int]:
         """Say so."""
         calls.note()
-        return {1: when} if result is None else result  # type: ignore[no-any-return]
+        return {1: when} if result is None else result
 
     feature = fs.register_feature(name=name, entity="id")(f)
     feature.calls = calls  # type: ignore[attr-defined]
@@ -98,7 +98,11 @@ def test_name_docstring_and_signature_survive(fs: FeatureStore) -> None:
 
     def curious(function: Function) -> Function:
         seen.append((function.__name__, function.__doc__, str(inspect.signature(function))))
-        return lambda *args, **kwargs: function(*args, **kwargs)
+
+        def nameless(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return nameless
 
     fs.add_decorator(curious)
     fs.add_decorator(curious)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from featurestore.errors import (
     ParameterError,
     UnknownNameError,
 )
-
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -195,7 +195,7 @@ def test_integers_stay_integers_where_a_key_has_no_value(fs: FeatureStore, as_: 
 
 # ---- kinds ---------------------------------------------------------------------------------------------------------
 
-RELATIONS = {
+RELATIONS: dict[str, tuple[Callable[[], Any], type]] = {
     "pandas": (lambda: pd.DataFrame({"id": [1], "a": [2]}), pd.DataFrame),
     "polars": (lambda: frame(id=[1], a=[2]), pl.DataFrame),
     "lazy": (lambda: frame(id=[1], a=[2]).lazy(), pl.LazyFrame),
@@ -220,15 +220,15 @@ def test_tables_of_one_kind_are_joined_into_that_kind(fs: FeatureStore, kind: st
     if kind in ("series", "mapping"):
         b = registered(fs, "b", other, entity="id")
     else:
-        renamed = {
+        renamed: dict[str, Callable[[], Any]] = {
             "pandas": lambda: pd.DataFrame({"id": [1], "b": [3]}),
             "polars": lambda: frame(id=[1], b=[3]),
             "lazy": lambda: frame(id=[1], b=[3]).lazy(),
             "arrow": lambda: pa.table({"id": [1], "b": [3]}),
             "duckdb": lambda: duckdb.sql("select 1 as id, 3 as b"),
             "ibis": lambda: ibis.memtable(pa.table({"id": [1], "b": [3]})),
-        }[kind]()
-        b = registered(fs, "b", renamed)
+        }
+        b = registered(fs, "b", renamed[kind]())
     assert isinstance(fs.get_features(a), expected)
     assert isinstance(fs.get_features(a, b), expected)
     assert rows_of(fs, a, b)[0][:2] == (1, 2)

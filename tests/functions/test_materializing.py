@@ -3,22 +3,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import polars as pl
-import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import featurestore
 from featurestore import FeatureStore
-from featurestore.declare.collector import Collector
 from featurestore.errors import (
     ConfigurationError,
     FrameError,
@@ -31,23 +24,12 @@ from featurestore.materializer.base import Materializer
 from featurestore.materializer.memory import MemoryMaterializer
 from featurestore.materializer.parquet import ParquetMaterializer
 from featurestore.materializer.postgresql import PostgresMaterializer
-from tests.functions.calls import Calls
+from tests.functions.calls import Calls, counted
 from tests.functions.conftest import SetClock
 
 
 def day(number: int) -> datetime:
     return datetime(2024, 5, number)
-
-
-def counted(fs: FeatureStore, name: str = "tests.f") -> tuple[Any, Calls]:
-    """Register a feature of two parameters that counts how often it runs."""
-    calls = Calls()
-
-    def f(when: Any, app: str = "myapp") -> dict[int, str]:
-        calls.note()
-        return {1: f"{app} {when}"}
-
-    return fs.register_feature(name=name, entity="id")(f), calls
 
 
 # ---- answering -----------------------------------------------------------------------------------------------------
@@ -288,241 +270,6 @@ MemoryMaterializer().materialize(g)
     assert "__main__.f" in run.stdout
 
 
-# ---- skew: whatever the way to an answer, it is what computing would give ------------------------------------------
-
-
-@pytest.fixture
-def chain(fs: FeatureStore) -> Any:
-    """Register ``inner``, and ``outer`` that names the same parameter and does not pass it on."""
-
-    @fs.register_feature(name="tests.inner")
-    def inner(when: int, app: str = "myapp") -> dict[int, str]:
-        return {when: app}
-
-    @fs.register_feature(name="tests.outer")
-    def outer(when: int, app: str = "other") -> dict[int, str]:
-        return inner(when)
-
-    return outer
-
-
-def answers(fs: FeatureStore, outer: Any) -> list[Any]:
-    return [
-        outer(1),
-        outer(1, app="x"),
-        fs.with_params(when=1).get_features(outer, as_="polars").rows(),
-        fs.with_params(when=1, app="x").get_features(outer, as_="polars").rows(),
-        fs.with_params(when=1, app="myapp").get_features(outer, as_="polars").rows(),
-    ]
-
-
-@pytest.mark.parametrize("on_miss", ["compute", "materialize"])
-@pytest.mark.parametrize("params", [{}, {"app": "x"}, {"app": "myapp"}], ids=str)
-def test_what_a_callee_inherited_is_served_only_where_it_would_inherit_it_again(
-    fs: FeatureStore, chain: Any, on_miss: Any, params: dict[str, Any]
-) -> None:
-    expected = answers(fs, chain)
-    materializer = MemoryMaterializer(on_miss=on_miss)
-    fs.add_decorator(materializer.decorator)
-    materializer.materialize(chain, when=1, **params)
-    assert answers(fs, chain) == expected
-    assert answers(fs, chain)[::-1] == expected[::-1]
-
-
-def test_a_call_by_hand_within_another_context_is_not_answered_from_there(fs: FeatureStore, chain: Any) -> None:
-    @fs.register_feature(name="tests.top")
-    def top(when: int) -> dict[int, str]:
-        return chain(when, app="y")  # type: ignore[no-any-return]
-
-    def asked() -> Any:
-        return fs.with_params(when=1, app="x").get_features(top, as_="polars").rows()
-
-    expected = asked()
-    assert expected == [(1, "x")]
-    for on_miss in ("compute", "materialize"):
-        materializer = MemoryMaterializer(on_miss=on_miss)
-        fs.add_decorator(materializer.decorator)
-        materializer.materialize(chain, when=1, app="y")
-        assert [asked(), asked()] == [expected, expected]
-        assert top(1) == {1: "myapp"}
-        fs.remove_decorator(materializer.decorator)
-
-
-def test_an_inherited_parameter_is_part_of_what_a_result_is_called(
-    fs: FeatureStore, memory: MemoryMaterializer
-) -> None:
-    f, _ = counted(fs)
-
-    @fs.register_feature(name="tests.derived")
-    def derived(when: int) -> dict[int, str]:
-        return f(when)  # type: ignore[no-any-return]
-
-    fs.add_decorator(memory.decorator)
-    memory.materialize(derived, when=1)
-    memory.materialize(derived, when=1, app="x")
-    assert [each.params for each in memory.list_materializations(derived)] == [
-        {"when": 1, "app": "x"},
-        {"when": 1},
-    ]
-    for app in ("x", "myapp", "z"):
-        assert fs.with_params(when=1, app=app).get_features(derived, as_="polars").rows() == [(1, f"{app} 1")]
-    assert derived(1) == {1: "myapp 1"}
-
-
-def test_a_list_that_the_function_changes_does_not_rename_its_result(fs: FeatureStore) -> None:
-    @fs.register_feature(name="tests.first")
-    def first(ids: list[int]) -> dict[int, int]:
-        answer = {ids[0]: 1}
-        ids.sort()
-        return answer
-
-    fs.add_decorator(MemoryMaterializer(on_miss="materialize").decorator)
-    assert [first([3, 1]), first([1, 3]), first([3, 1])] == [{3: 1}, {1: 1}, {3: 1}]
-
-
-LIMITS = {"low": [1]}
-CALLED: list[Any] = []
-
-
-def helper(value: int) -> int:
-    return value + LIMITS["low"][0]
-
-
-def test_a_changed_constant_makes_results_stale(fs: FeatureStore, memory: MemoryMaterializer) -> None:
-    @fs.register_feature(name="tests.limited")
-    def limited() -> dict[int, int]:
-        return {1: helper(1)}
-
-    fs.add_decorator(memory.decorator)
-    memory.materialize(limited)
-    LIMITS["low"][0] = 5
-    assert limited() == {1: 6}
-    LIMITS["low"][0] = 1
-    assert limited() == {1: 2}
-
-
-def test_a_changed_helper_makes_results_stale(
-    fs: FeatureStore, memory: MemoryMaterializer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @fs.register_feature(name="tests.helped")
-    def helped() -> dict[int, int]:
-        return {1: helper(1)}
-
-    @fs.register_feature(name="tests.above")
-    def above() -> dict[int, int]:
-        return helped()
-
-    fs.add_decorator(memory.decorator)
-    memory.materialize(helped)
-    memory.materialize(above)
-
-    def edited(value: int) -> int:
-        return value + 100
-
-    monkeypatch.setitem(globals(), "helper", edited)
-    assert (helped(), above()) == ({1: 101}, {1: 101})
-
-
-@pytest.mark.parametrize("way", ["list", "name", "sql", "column"])
-def test_a_feature_that_is_called_in_a_way_the_code_does_not_show_makes_results_stale(
-    fs: FeatureStore, memory: MemoryMaterializer, way: str
-) -> None:
-    def callee(value: int) -> Any:
-        def f() -> pl.DataFrame:
-            return pl.DataFrame({"id": [1], "callee": [value]})
-
-        def column(id: Any) -> Any:  # noqa: A002
-            return id + value
-
-        fs.config.interactive = True
-        CALLED[:] = [fs.register_feature(name="tests.callee", entity="id")(column if way == "column" else f)]
-
-    hidden = globals().__getitem__  # what a fingerprint cannot follow
-    callee(1)
-    if way == "sql":
-
-        @fs.register_feature(name="tests.outer")
-        def outer() -> Any:
-            return "select * from callee"
-
-    elif way == "column":
-
-        @fs.register_feature(name="tests.outer")
-        def outer() -> Any:
-            return fs.add_features(pl.DataFrame({"id": [0]}), "callee")
-
-    else:
-
-        @fs.register_feature(name="tests.outer")
-        def outer() -> Any:
-            return fs.get_features("callee") if way == "name" else hidden("CALLED")[0]()
-
-    fs.add_decorator(memory.decorator)
-    memory.materialize(outer)
-
-    def value() -> Any:
-        return fs.get_features(outer, as_="polars")["callee"].to_list()
-
-    assert value() == [1]
-    callee(2)
-    assert value() == [2]
-    assert fs.lineage("outer").upstream == ("tests.callee",)
-
-
-def test_parameters_given_by_hand_inside_a_feature_are_its_own_business(
-    fs: FeatureStore, memory: MemoryMaterializer
-) -> None:
-    f, _ = counted(fs)
-
-    @fs.register_feature(name="tests.outer")
-    def outer(when: int) -> pl.LazyFrame:
-        return fs.with_params(when=when, app="fixed").get_features("f")  # type: ignore[no-any-return]
-
-    fs.add_decorator(memory.decorator)
-    memory.materialize(outer, when=1)
-    assert memory.entries("tests.outer")[0].params == {"when": 1}
-    assert outer(1).collect().rows() == [(1, "fixed 1")]
-
-
-def test_a_function_redefined_while_it_runs_leaves_no_result_that_the_new_code_gets(
-    fs: FeatureStore, memory: MemoryMaterializer
-) -> None:
-    fs.config.interactive = True
-
-    @fs.register_feature(name="tests.f")
-    def f() -> dict[int, int]:
-        fs.register_feature(name="tests.f")(later)
-        return {1: 1}
-
-    def later() -> dict[int, int]:
-        return {1: 2}
-
-    fs.add_decorator(memory.decorator)
-    memory.materialize(f)
-    assert fs.get_features("f", as_="polars").rows() == [(1, 2)]
-
-
-def test_threads_get_the_answers_that_one_would(fs: FeatureStore) -> None:
-    materializer = MemoryMaterializer(on_miss="materialize")
-    fs.add_decorator(materializer.decorator)
-    f, _ = counted(fs)
-    found: dict[int, list[Any]] = {}
-
-    def work(number: int) -> None:
-        with fs.active():
-            found[number] = [
-                fs.with_params(when=i % 5, app=str(number)).get_features(f, as_="polars").rows() for i in range(10)
-            ]
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == {number: [[(1, f"{number} {i % 5}")] for i in range(10)] for number in range(4)}
-    assert len(materializer.entries()) == 20
-
-
 # ---- ranges --------------------------------------------------------------------------------------------------------
 
 
@@ -624,93 +371,6 @@ def test_prune_keeps_the_last_and_the_young(days: Any, materializer: Materialize
     assert left(materializer, days) == [3]
     with pytest.raises(ConfigurationError):
         materializer.prune(days)
-
-
-# ---- materialized equals computed ----------------------------------------------------------------------------------
-
-parameters = st.one_of(
-    st.integers(-3, 3),
-    st.booleans(),
-    st.floats(allow_nan=False, width=16),
-    st.text(max_size=3),
-    st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2030, 1, 1)),
-    st.lists(st.integers(0, 2), max_size=2),
-    st.none(),
-)
-text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4)
-results = st.fixed_dictionaries(
-    {
-        "id": st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, min_size=4, max_size=4),
-        "whole": st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=4, max_size=4),
-        "real": st.lists(st.one_of(st.none(), st.floats()), min_size=4, max_size=4),
-        "word": st.lists(st.one_of(st.none(), text), min_size=4, max_size=4),
-        "lists": st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=4, max_size=4),
-    }
-)
-SCHEMA = {"id": pl.Int64, "whole": pl.Int64, "real": pl.Float64, "word": pl.String, "lists": pl.List(pl.Int64)}
-
-
-def check(materializer: Materializer, columns: dict[str, Any], param: Any, kind: str) -> None:
-    """Compare a call that a store answers with one that is computed, bit for bit."""
-    store = FeatureStore(_collector=Collector())
-    made = pl.DataFrame(columns, schema=SCHEMA)
-    made = made.head(len(repr(param)) % 5)
-
-    def f(param: Any) -> Any:
-        frame = made.with_columns(param=pl.lit(repr(param)))
-        return {"polars": lambda: frame, "lazy": frame.lazy, "arrow": frame.to_arrow, "pandas": frame.to_pandas}[kind]()
-
-    feature = store.register_feature(name="tests.f", entity="id")(f)
-    with store.active():
-        computed = feature(param)
-        materializer.materialize(feature, param=param)
-        store.add_decorator(materializer.decorator)
-        stored = feature(param)
-        assert type(stored) is type(computed)
-        assert comparable(stored).equals(comparable(computed))
-        materializer.delete(feature)
-
-
-def comparable(value: Any) -> pl.DataFrame:
-    if isinstance(value, pd.DataFrame):
-        return pl.DataFrame({"text": [repr(value.to_dict("list")), str(value.dtypes.to_dict())]})
-    frame = (
-        value.lazy().collect()
-        if isinstance(value, (pl.DataFrame, pl.LazyFrame))
-        else pl.DataFrame(pl.from_arrow(value))
-    )
-    bits = frame.with_columns(pl.col("real").map_elements(float.hex, pl.String, skip_nulls=True))
-    return bits.select(pl.struct(pl.all())).select(text=pl.first().map_elements(repr, pl.String))
-
-
-kinds = st.sampled_from(["polars", "lazy", "arrow", "pandas"])
-
-
-@given(columns=results, param=parameters, kind=kinds)
-def test_materialized_equals_computed_in_memory(columns: dict[str, Any], param: Any, kind: str) -> None:
-    check(MemoryMaterializer(), columns, param, kind)
-
-
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(columns=results, param=parameters, kind=kinds)
-def test_materialized_equals_computed_in_parquet(
-    tmp_path: Path, columns: dict[str, Any], param: Any, kind: str
-) -> None:
-    check(ParquetMaterializer(tmp_path / "results"), columns, param, kind)
-
-
-@pytest.fixture
-def postgres_materializer(postgres_database: str) -> Iterator[PostgresMaterializer]:
-    with psycopg.connect(postgres_database) as connection:
-        yield PostgresMaterializer(schema="feature_store", conn=connection)
-
-
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(columns=results, param=parameters, kind=kinds)
-def test_materialized_equals_computed_in_postgresql(
-    postgres_materializer: PostgresMaterializer, columns: dict[str, Any], param: Any, kind: str
-) -> None:
-    check(postgres_materializer, columns, param, kind)
 
 
 def test_the_division_of_work_from_features_to_postgresql(

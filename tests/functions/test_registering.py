@@ -129,7 +129,7 @@ def test_the_default_stores_setting_is_one_however_it_is_spelled(default_store: 
 
 def test_an_unknown_setting_is_an_error_that_suggests_the_right_one(fs: FeatureStore) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'interactive'"):
-        fs.config.interactve = True  # type: ignore[attr-defined]
+        fs.config.interactve = True
 
 
 def test_a_module_that_is_imported_again_is_a_duplicate_unless_interactive(

@@ -116,7 +116,7 @@ def test_a_stale_result_is_passed_over_and_marked(fs: FeatureStore, memory: Memo
 
 def test_other_parameters_have_to_be_the_same(fs: FeatureStore, memory: MemoryMaterializer) -> None:
     @fs.register_feature(name="tests.f", entity="id")
-    def f(when: int, app: str = "myapp") -> dict[int, str]:
+    def f(when: Any, app: str = "myapp") -> dict[int, str]:
         return {1: f"{app}{when}"}
 
     fs.add_decorator(memory.decorator)
@@ -130,7 +130,7 @@ def test_other_parameters_have_to_be_the_same(fs: FeatureStore, memory: MemoryMa
 
 def test_several_dimensions_are_resolved_together(fs: FeatureStore, memory: MemoryMaterializer) -> None:
     @fs.register_feature(name="tests.f", entity="id")
-    def f(when: int, version: str) -> dict[int, str]:
+    def f(when: Any, version: Any) -> dict[int, str]:
         return {1: f"{version}{when}"}
 
     @fs.register_feature(name="tests.g", entity="id")
@@ -219,7 +219,7 @@ def test_with_arguments_that_python_gives_no_name_a_direct_call_is_resolved_too(
     fs: FeatureStore, memory: MemoryMaterializer
 ) -> None:
     @fs.register_feature(name="tests.f")
-    def f(when: int, *rest: int, **more: int) -> dict[int, list[int]]:
+    def f(when: Any, *rest: int, **more: int) -> dict[int, list[int]]:
         return {when: [*rest, *more.values()]}
 
     fs.add_decorator(memory.decorator)

@@ -78,6 +78,9 @@ class Feature(Generic[P, R]):
         declaration: everything that was said when it was registered.
     """
 
+    __name__: str
+    __qualname__: str
+
     def __init__(self, fn: Callable[P, R], declaration: Declaration) -> None:
         update_wrapper(self, fn)
         self.fn = fn

@@ -46,7 +46,7 @@ class Functions:
     # ---- declaring -----------------------------------------------------------------------------------------------
 
     @overload
-    def register_feature(self, function: Callable[P, R], /) -> Feature[P, R]: ...
+    def register_feature(self, function: Callable[P, R], /, **options: Any) -> Feature[P, R]: ...
 
     @overload
     def register_feature(
@@ -196,7 +196,9 @@ class Functions:
         """Put ``decorator`` around features, from outside their code: any Python decorator, or a materializer's.
 
         Decorators apply in the order of adding: the last one added is the outermost. Of materializers only the one
-        with the most specific prefix serves a feature.
+        with the most specific prefix serves a feature. What was added after it is around its answers; what was added
+        before it is in what it stores, and is no part of the identity of results: add decorators that change values
+        after the materializer.
 
         Args:
             decorator: takes a function and returns one, or ``materializer.decorator``.
