@@ -151,6 +151,14 @@ def test_a_join_that_does_not_fit_says_so_and_gives_the_same(store: FeatureStore
     assert_frame_equal(job.to_polars(), store.get_historical_features(LABELS, view).to_polars())
 
 
+def test_a_file_is_written_slice_by_slice_where_the_rows_are_many(store: FeatureStore, view: FeatureView) -> None:
+    labels = pl.concat([LABELS] * 1000).with_columns(number=pl.int_range(pl.len()))
+    small = Context(Session(Collector(), SystemClock()), Known(), {}, Path(), PolarsEngine(), Path("datasets"), 1)
+    with pytest.warns(FeatureStoreWarning, match="joined in .* parts"):
+        get_historical_features(small, Request(labels, view)).write_parquet("train.parquet")
+    assert_frame_equal(pl.read_parquet("train.parquet"), store.get_historical_features(labels, view).to_polars())
+
+
 # ---- against the reference --------------------------------------------------------------------------------------
 
 TICK = timedelta(microseconds=1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -183,12 +184,15 @@ class RetrievalJob:
     # ---- files ---------------------------------------------------------------------------------------------------
 
     def write_parquet(self, path: str | PathLike[str]) -> None:
-        """Write the rows to a Parquet file, in streams of row groups, under its name only once it is whole."""
+        """Write the rows to a Parquet file, which bears its name only once it is whole.
+
+        Where they would take more than a share of the memory allowed, labels are joined and written slice by slice.
+        """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
-            self.to_polars().lazy().sink_parquet(partial)
+            self._stream().sink_parquet(partial)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -217,12 +221,33 @@ class RetrievalJob:
     def _rows(self) -> pl.DataFrame:
         with self._making:
             if not self._made:
-                self._made.append(self._run())
+                self._made.append(self._run(self._plan.labels))
         return self._made[0]
 
-    def _run(self) -> pl.DataFrame:
+    def _stream(self) -> pl.LazyFrame:
+        """Return the rows as a LazyFrame that makes them slice by slice, where they are many."""
+        height = self._plan.labels.height
+        step = explaining.labels_at_once(self._plan)
+        if self._made or step >= height:
+            return self.to_polars().lazy()
+        from polars.io.plugins import register_io_source
+
+        first = self._run(self._plan.labels.head(0)).drop(self._labels.hidden)
+
+        def rows(
+            columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            assert predicate is None
+            assert n_rows is None
+            for start in range(0, height, step):
+                part = self._run(self._plan.labels.slice(start, step)).drop(self._labels.hidden)
+                yield part if columns is None else part.select(columns)
+
+        return register_io_source(rows, schema=first.schema)
+
+    def _run(self, labels: pl.DataFrame) -> pl.DataFrame:
         try:
-            joined = self._engine.join(self._plan)
+            joined = self._engine.join(replace(self._plan, labels=labels))
         except (pl.exceptions.PolarsError, OSError) as error:
             sources = ", ".join(dict.fromkeys(view.scan.source for view in self._plan.views))
             raise FrameError(

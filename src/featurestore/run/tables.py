@@ -32,10 +32,11 @@ def scan(kind: str, place: str, storage: dict[str, str] | None) -> pl.LazyFrame:
 
 def _delta(place: str, storage: dict[str, str] | None) -> pl.LazyFrame:
     _require("deltalake", "delta", "reading a Delta table")
+    from deltalake import DeltaTable  # type: ignore[import-not-found,unused-ignore]
     from deltalake.exceptions import DeltaError  # type: ignore[import-not-found,unused-ignore]
 
     try:
-        return pl.scan_delta(place, storage_options=storage)
+        return pl.scan_delta(DeltaTable(place, storage_options=storage))
     except DeltaError as error:
         raise ConfigurationError(
             "no Delta table can be read", found=f"{place}: {error}", expected="a folder with a _delta_log"
