@@ -79,7 +79,7 @@ class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("once", FeatureStoreWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_warning  # type: ignore[assignment]  # It takes what it does not use as *_.
             try:
                 return super().invoke(ctx)
             except FeatureStoreError as error:

@@ -13,7 +13,7 @@ from featurestore.cli.output import json_option, print_json
 if TYPE_CHECKING:
     from featurestore.cli.app import Project
 
-__all__ = ["COMMANDS", "show_changes"]
+__all__ = ["COMMANDS", "report", "show_changes"]
 
 _COLORS = {"+": "green", "-": "red", "~": "yellow"}
 _CHANGES_PENDING = 2
@@ -52,7 +52,7 @@ def init(project: Project, directory: Path | None, template: str) -> None:
 def plan(ctx: click.Context, *, detailed_exitcode: bool, as_json: bool) -> None:
     """Show what apply would change: + added, ~ changed, - removed, and what breaks for those who use it."""
     changes = ctx.obj.store().plan_repository().changes
-    _report(changes, as_json=as_json, done=False)
+    report(changes, as_json=as_json, done=False)
     if detailed_exitcode and changes:
         ctx.exit(_CHANGES_PENDING)
 
@@ -71,7 +71,7 @@ def apply(project: Project, *, message: str, dry_run: bool, as_json: bool) -> No
     made = store.plan_repository()
     if not dry_run:
         store.apply_plan(made, message=message)
-    _report(made.changes, as_json=as_json, done=not dry_run)
+    report(made.changes, as_json=as_json, done=not dry_run)
 
 
 @click.command(epilog="Example: featurestore teardown --dry-run")
@@ -80,10 +80,11 @@ def apply(project: Project, *, message: str, dry_run: bool, as_json: bool) -> No
 @click.pass_obj
 def teardown(project: Project, *, dry_run: bool, as_json: bool) -> None:
     """Take every declaration out of force. The history stays: see featurestore registry rollback."""
-    _report(project.store().teardown(dry_run=dry_run), as_json=as_json, done=not dry_run)
+    report(project.store().teardown(dry_run=dry_run), as_json=as_json, done=not dry_run)
 
 
-def _report(changes: Iterable[Any], *, as_json: bool, done: bool) -> None:
+def report(changes: Iterable[Any], *, as_json: bool, done: bool) -> None:
+    """Print changes that were made, or with ``done=False`` would be."""
     listed = tuple(changes)
     if as_json:
         print_json({"done": done, **_counts(listed), "changes": [change.to_dict() for change in listed]})

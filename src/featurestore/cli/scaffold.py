@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from random import Random
@@ -38,7 +39,7 @@ def make_project(folder: Path, template: str, *, now: datetime | None = None) ->
     end = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
     texts = {path: text.replace("{project}", _project(folder)) for path, text in _texts(template)}
     for path, text in sorted(texts.items()):
-        yield folder / path, _made(folder / path, lambda file, text=text: _write_text(file, text))
+        yield folder / path, _made(folder / path, partial(_write_text, text))
     data = folder / "data" / "driver_stats.parquet"
     yield data, _made(data, lambda file: driver_stats(end).write_parquet(file))
 
@@ -49,7 +50,7 @@ def driver_stats(end: datetime) -> pl.DataFrame:
 
     hours = [end - step * _HOUR for step in range(DAYS * 24, -1, -1)]
     rows = [(driver, hour, *_stats(driver, hour)) for hour in hours for driver in DRIVERS]
-    schema = {
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "driver_id": pl.Int64,
         "event_timestamp": pl.Datetime("us", "UTC"),
         "conv_rate": pl.Float32,
@@ -95,5 +96,5 @@ def _made(path: Path, write: Callable[[Path], object]) -> bool:
     return True
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write_text(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")

@@ -29,7 +29,7 @@ from featurestore.declare.source import FileSource, KafkaSource, PushSource, Req
 from featurestore.declare.view import FeatureService, FeatureView
 from featurestore.errors import FeatureStoreError, RegistrationError
 
-__all__ = ["IGNORE_FILE", "Loaded", "load_repository", "python_files"]
+__all__ = ["IGNORE_FILE", "Loaded", "load_modules", "load_repository", "python_files"]
 
 IGNORE_FILE = ".feastignore"
 """Patterns of files that are not loaded, one a line, as Feast's repositories have them."""
@@ -95,6 +95,24 @@ def load_repository(folder: Path) -> Loaded:
         load.loaded = _loaded(home, files, load)
         _loads[home] = load
         return load.loaded
+
+
+def load_modules(folder: Path, names: Iterable[str]) -> Loaded:
+    """Import those modules of ``names`` that the repository at ``folder`` has, and return what they declare.
+
+    Raises:
+        RegistrationError: a file that cannot be imported; says file and line.
+    """
+    home = folder.expanduser().resolve()
+    found = (_file_of(name, home) for name in dict.fromkeys(names))
+    with _lock:
+        return _loaded(home, tuple(file for file in found if file is not None), _Load({}))
+
+
+def _file_of(name: str, home: Path) -> Path | None:
+    place = home.joinpath(*name.split("."))
+    files = (place.with_name(f"{place.name}.py"), place / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def python_files(folder: Path) -> tuple[Path, ...]:

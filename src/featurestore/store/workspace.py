@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from featurestore.declare.feature import Feature
+from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.errors import ConfigurationError
+from featurestore.repository.documents import ObjectKind, code_path
+from featurestore.repository.repository import Repository
 from featurestore.store.retrieval import Retrieval
 
 if TYPE_CHECKING:
@@ -20,6 +25,8 @@ class Workspace(Retrieval):
     """What a store does with the folder of its repository."""
 
     settings: Settings | None
+    _complete: Repository | None = None
+    """What is in force, with the code of the repository's own modules; so that they are looked for once."""
 
     def load_declarations(self) -> tuple[object, ...]:
         """Import the repository's modules, and return what they declare.
@@ -41,6 +48,19 @@ class Workspace(Retrieval):
                 fix="FeatureStore(repo_path=...), or apply the declarations themselves",
             )
         return load_repository(self.settings.folder).objects
+
+    @property
+    def repository(self) -> Repository:
+        """All declarations in force, as they were when the store first looked or was told to look again."""
+        found = super().repository
+        if found is not self._complete:
+            missing = [path for path in _code_paths(found) if path not in self._code]
+            if missing and self.settings is not None and self.settings.file is not None:
+                self._code.update(_code_of(self.settings.folder, missing))
+                found = found.with_code(self._code)
+                self._loaded = found, None if self._loaded is None else self._loaded[1]
+            self._complete = found
+        return found
 
     def plan_repository(self) -> Plan:
         """Return what applying the whole repository of files would change, removals included; see `apply_plan`.
@@ -76,3 +96,21 @@ class Workspace(Retrieval):
     def _difference(self) -> str:
         made = self.plan_repository().changes
         return f"{len(made)} changes to apply" if made else "applied"
+
+
+def _code_paths(repository: Repository) -> Iterator[str]:
+    """Yield where the code of the functions and the on-demand views of ``repository`` is."""
+    for kind in (ObjectKind.FUNCTION, ObjectKind.ON_DEMAND):
+        yield from (document["function"] for document in repository.documents[kind].values())
+
+
+def _code_of(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the code at ``paths``, as far as the modules of the repository at ``folder`` have it."""
+    from featurestore.run.loading import load_modules
+
+    for each in load_modules(folder, (path.partition(":")[0] for path in paths)).objects:
+        match each:
+            case Feature():
+                yield code_path(each.fn), each
+            case OnDemandFeatureView():
+                yield code_path(each.function), each.function
