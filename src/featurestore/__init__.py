@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from featurestore.instants import every
     from featurestore.materializer.base import Materialization, Materializer
     from featurestore.resolvers import AtOrBefore, First, Last
-    from featurestore.settings import settings_of
-    from featurestore.settings import Settings, load_settings
+    from featurestore.settings import Settings, load_settings, settings_of
     from featurestore.store import FeatureStore
 
     fs = FeatureStore()
@@ -34,11 +33,24 @@ if TYPE_CHECKING:
     # With their types, so that a decorated function keeps its own for checkers.
     add_decorator = fs.add_decorator
     add_features = fs.add_features
+    apply = fs.apply
     describe = fs.describe
     features = fs.features
+    get_data_source = fs.get_data_source
+    get_entity = fs.get_entity
+    get_feature_service = fs.get_feature_service
+    get_feature_view = fs.get_feature_view
     get_features = fs.get_features
     get_historical_features = fs.get_historical_features
+    get_on_demand_feature_view = fs.get_on_demand_feature_view
     lineage = fs.lineage
+    list_data_sources = fs.list_data_sources
+    list_entities = fs.list_entities
+    list_feature_services = fs.list_feature_services
+    list_feature_views = fs.list_feature_views
+    list_features = fs.list_features
+    list_on_demand_feature_views = fs.list_on_demand_feature_views
+    plan = fs.plan
     register_feature = fs.register_feature
     register_source = fs.register_source
     remove_decorator = fs.remove_decorator
@@ -78,12 +90,25 @@ _WHERE = {
 _OF_DEFAULT_STORE = (
     "add_decorator",
     "add_features",
+    "apply",
     "config",
     "describe",
     "features",
+    "get_data_source",
+    "get_entity",
+    "get_feature_service",
+    "get_feature_view",
     "get_features",
     "get_historical_features",
+    "get_on_demand_feature_view",
     "lineage",
+    "list_data_sources",
+    "list_entities",
+    "list_feature_services",
+    "list_feature_views",
+    "list_features",
+    "list_on_demand_feature_views",
+    "plan",
     "register_feature",
     "register_source",
     "remove_decorator",
@@ -114,17 +139,30 @@ __all__ = [
     "Settings",
     "add_decorator",
     "add_features",
+    "apply",
     "config",
     "describe",
     "every",
     "features",
     "fs",
+    "get_data_source",
+    "get_entity",
+    "get_feature_service",
+    "get_feature_view",
     "get_features",
     "get_historical_features",
+    "get_on_demand_feature_view",
     "lineage",
+    "list_data_sources",
+    "list_entities",
+    "list_feature_services",
+    "list_feature_views",
+    "list_features",
+    "list_on_demand_feature_views",
     "load_settings",
     "on_demand_feature_view",
     "open_materializer",
+    "plan",
     "register_feature",
     "register_source",
     "remove_decorator",
