@@ -11,10 +11,11 @@ from typing import Any
 from featurestore.errors import FeatureStoreWarning
 from featurestore.feast.errors import NotSupportedError
 
-__all__ = ["ONLINE", "STREAMS", "left_undone", "not_supported", "refused", "require_unset"]
+__all__ = ["NEVER", "ONLINE", "STREAMS", "left_undone", "not_supported", "refused", "require_unset"]
 
 ONLINE = "not served yet: issue 4 (online) brings it"
 STREAMS = "not computed yet: issue 5 (windows, on-demand features and streams) brings it"
+NEVER = "not supported: featurestore has no counterpart of it"
 
 
 class _Refused(type):
@@ -29,18 +30,20 @@ def refused(name: str, *, module: str, instead: str) -> Any:
     return _Refused(name, (), {"instead": instead, "__module__": module, "__doc__": f"Not supported. {instead}"})
 
 
-def not_supported(what: str, *, instead: str, why: str = "featurestore has no counterpart of it") -> NotSupportedError:
+def not_supported(
+    what: str, *, instead: str, why: str = NEVER, found: str | None = None, expected: str | None = None
+) -> NotSupportedError:
     """Return the error that says so."""
-    return NotSupportedError(f"{what} is not supported", found=what, expected=why, fix=instead)
+    return NotSupportedError(f"{what} is {why}", found=found, expected=expected, fix=instead)
 
 
-def require_unset(
-    what: str, *, instead: str, why: str = "featurestore has no counterpart of it", **options: Any
-) -> None:
+def require_unset(what: str, *, instead: str, why: str = NEVER, **options: Any) -> None:
     """Raise `NotSupportedError` where one of ``options`` was given a value."""
     for name, value in options.items():
         if value:
-            raise not_supported(f"{name}= of {what}", instead=instead, why=why)
+            raise not_supported(
+                f"{name}= of {what}", instead=instead, why=why, found=f"{name}={value!r}", expected=f"no {name}="
+            )
 
 
 def left_undone(what: str, *, instead: str, **options: Any) -> None:

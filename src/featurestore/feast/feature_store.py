@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import featurestore
 from featurestore.errors import ParameterError, RegistrationError, closest
-from featurestore.feast._refusal import ONLINE, left_undone, not_supported, require_unset
+from featurestore.feast._refusal import NEVER, ONLINE, left_undone, not_supported, require_unset
 from featurestore.feast._translation import one_spelling
 from featurestore.feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from featurestore.feast.infra.offline_stores.offline_store import RetrievalJob
@@ -25,7 +25,6 @@ Tags = Mapping[str, str] | None
 
 _TRAINING = "until then: get_historical_features with labels at the time that you ask about gives the same values"
 _FILES = "write the rows to the files of the view's source"
-_NO_COUNTERPART = "featurestore has no counterpart of it"
 _CLOSED: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("get_online_features", "get_online_features_async"), (ONLINE, _TRAINING)),
     **dict.fromkeys(("materialize", "materialize_incremental", "precompute_feature_service"), (ONLINE, _TRAINING)),
@@ -33,42 +32,42 @@ _CLOSED: Mapping[str, tuple[str, str]] = {
         ("push", "push_async", "write_to_online_store", "write_to_online_store_async", "update_online_store"),
         (ONLINE, "until then: " + _FILES),
     ),
-    "write_to_offline_store": (_NO_COUNTERPART, _FILES),
+    "write_to_offline_store": (NEVER, _FILES),
     "serve": (ONLINE, _TRAINING),
     **dict.fromkeys(
         ("serve_ui", "serve_registry", "serve_offline", "serve_transformations"),
-        (_NO_COUNTERPART, "share the repository, the registry (PostgreSQL) and the files; every client reads them"),
+        (NEVER, "share the repository, the registry (PostgreSQL) and the files; every client reads them"),
     ),
     **dict.fromkeys(
         ("retrieve_online_documents", "retrieve_online_documents_v2", "openai_search"),
-        (_NO_COUNTERPART, "search vectors in a vector database"),
+        (NEVER, "search vectors in a vector database"),
     ),
     **dict.fromkeys(
         ("write_logged_features", "validate_logged_features"),
-        (_NO_COUNTERPART, "log what you serve where you serve it"),
+        (NEVER, "log what you serve where you serve it"),
     ),
     **dict.fromkeys(
         ("get_validation_reference", "list_validation_references"),
-        (_NO_COUNTERPART, "compare saved datasets: store.get_saved_dataset(name).to_df()"),
+        (NEVER, "compare saved datasets: store.get_saved_dataset(name).to_df()"),
     ),
     **dict.fromkeys(
-        ("get_permission", "list_permissions"), (_NO_COUNTERPART, "give rights where files, registry and stores are")
+        ("get_permission", "list_permissions"), (NEVER, "give rights where files, registry and stores are")
     ),
     **dict.fromkeys(
         ("get_label_view", "list_label_views"),
-        (_NO_COUNTERPART, "declare labels as a FeatureView, or keep them in a file"),
+        (NEVER, "declare labels as a FeatureView, or keep them in a file"),
     ),
     **dict.fromkeys(
         ("enable_feature_view", "disable_feature_view", "set_feature_view_state"),
-        (_NO_COUNTERPART, "apply the view, or delete_feature_view(name)"),
+        (NEVER, "apply the view, or delete_feature_view(name)"),
     ),
-    "list_feature_view_versions": (_NO_COUNTERPART, "store.store.registry_log() lists every version of the project"),
+    "list_feature_view_versions": (NEVER, "store.store.registry_log() lists every version of the project"),
     **dict.fromkeys(
         ("get_project", "list_projects", "delete_project"),
-        (_NO_COUNTERPART, "a store is of one project, store.project; teardown() empties it"),
+        (NEVER, "a store is of one project, store.project; teardown() empties it"),
     ),
-    "retrieve_dataset_data": (_NO_COUNTERPART, "store.get_saved_dataset(name).to_df().head(10)"),
-    "create_dataset_from_retrieval": (_NO_COUNTERPART, "store.create_saved_dataset(job, name, storage)"),
+    "retrieve_dataset_data": (NEVER, "store.get_saved_dataset(name).to_df().head(10)"),
+    "create_dataset_from_retrieval": (NEVER, "store.create_saved_dataset(job, name, storage)"),
 }
 """Methods of Feast's that are not here: why, and what to do instead."""
 

@@ -106,7 +106,7 @@ def _refuse(what: str, sink_source: Any, version: str, *, enabled: bool) -> None
     require_unset(
         what,
         instead="leave it out: every apply is kept, see `featurestore registry log` and `rollback`",
-        version=version != "latest",
+        version="" if version == "latest" else version,
     )
     if not enabled:
         raise not_supported(f"enabled=False of {what}", instead="take the view out of the repository")

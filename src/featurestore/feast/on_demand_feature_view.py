@@ -75,7 +75,7 @@ def on_demand_feature_view(
     require_unset(what, instead="declare a RequestSource among its sources", input_schema=input_schema)
     require_unset(what, instead="aggregate before, in a view", why=STREAMS, aggregations=aggregations)
     require_unset(what, instead="return one row for every row", explode=explode)
-    require_unset(what, instead="leave it out: every apply is kept", version=version != "latest")
+    require_unset(what, instead="leave it out: every apply is kept", version="" if version == "latest" else version)
     left_undone(what, instead="put it into tags={'org': ...}", org=org)
     left_undone(what, instead="leave it out", track_metrics=track_metrics)
     chosen = one_spelling(what, schema=list(schema or ()) or None, features=list(features or ()) or None)

@@ -43,12 +43,12 @@ class SavedDataset:
     @property
     def min_event_timestamp(self) -> datetime | None:
         """The earliest time among the labels, UTC."""
-        return self.dataset.record.min_event_timestamp  # type: ignore[no-any-return]  # Ours is handed in untyped.
+        return self.dataset.record.earliest  # type: ignore[no-any-return]  # Ours is handed in untyped.
 
     @property
     def max_event_timestamp(self) -> datetime | None:
         """The latest."""
-        return self.dataset.record.max_event_timestamp  # type: ignore[no-any-return]  # As above.
+        return self.dataset.record.latest  # type: ignore[no-any-return]  # As above.
 
     def to_df(self) -> pd.DataFrame:
         """Return the rows as a pandas frame."""
