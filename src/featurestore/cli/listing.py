@@ -113,7 +113,7 @@ def _print_described(described: dict[str, Any]) -> None:
 def _lines(value: Any) -> Iterable[str]:
     match value:
         case dict():
-            return (f"{name}: {each}" for name, each in value.items())
+            return (f"{name}: {each}" if each else str(name) for name, each in value.items())
         case list():
             return (_line(each) for each in value)
     return str(value).splitlines()

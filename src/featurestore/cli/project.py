@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,21 @@ def init(project: Project, directory: Path | None, template: str) -> None:
     click.echo(f"\nNext:\n  featurestore -c {folder} plan\n  featurestore -c {folder} apply")
 
 
+def _skipping(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take options of Feast's that have no use here, so that scripts keep running."""
+    for name in ("--skip-source-validation", "--skip-feature-view-validation", "--no-progress", "--no-promote"):
+        option = click.option(name, is_flag=True, hidden=True, expose_value=False, callback=_without_use)
+        command = option(command)
+    return command
+
+
+def _without_use(_ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given and "skip" in parameter.opts[0]:
+        click.echo(f"warning: {parameter.opts[0]} has no use here: only what changed is looked at", err=True)
+
+
 @click.command(epilog="Example: featurestore plan --detailed-exitcode || echo 'not applied yet'")
+@_skipping
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where something would change, 0 where nothing.")
 @json_option
 @click.pass_context
@@ -58,6 +72,7 @@ def plan(ctx: click.Context, *, detailed_exitcode: bool, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: featurestore -c shop apply -m 'ttl of a day'")
+@_skipping
 @click.option("-m", "--message", default="", help="Why, for the log of the registry.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; the same as plan.")
 @json_option
