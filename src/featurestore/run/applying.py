@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from featurestore.errors import ConflictError
 from featurestore.planning.applying import Plan, summary
-from featurestore.registry.base import Registry, Snapshot
+from featurestore.registry.base import Registry
 from featurestore.repository.changes import Change, changes
 from featurestore.repository.repository import Repository
 from featurestore.repository.requirements import rebased
@@ -26,7 +26,7 @@ def commit_plan(registry: Registry, plan: Plan, *, message: str = "") -> Reposit
     """Put ``plan`` into force, and return what then is.
 
     Where somebody else committed since the plan was made, a partial one is put on top of that, if the two touch
-    different names.
+    different names. Where they committed the very same, there is nothing left to do.
 
     Raises:
         ConflictError: the two touch the same names, or the plan is for the whole project; says what the other changed.
@@ -40,7 +40,10 @@ def commit_plan(registry: Registry, plan: Plan, *, message: str = "") -> Reposit
         try:
             registry.commit(after.to_json(), expected=expected, message=message or summary(plan.changes))
         except ConflictError as error:
-            after, expected = _on_top(registry, plan, error)
+            theirs, expected = in_force(registry)
+            if theirs == plan.after:
+                return theirs
+            after = _on_top(registry, plan, theirs, error)
         else:
             return after
 
@@ -60,19 +63,19 @@ def restored(registry: Registry, which: int | str, *, dry_run: bool) -> tuple[Ch
     return made
 
 
-def _on_top(registry: Registry, plan: Plan, error: ConflictError) -> tuple[Repository, str | None]:
-    found = registry.load()
-    theirs = Repository(registry.project) if found is None else Repository.from_json(found.document)
+def _on_top(registry: Registry, plan: Plan, theirs: Repository, error: ConflictError) -> Repository:
+    """Return the plan's repository on top of ``theirs``."""
     if not plan.partial:
-        raise _told(registry, found, changes(plan.before, theirs), whole=True) from error
+        raise _told(registry, changes(plan.before, theirs), whole=True) from error
     together = rebased(plan.before, plan.after, theirs)
     if together.repository is None:
-        raise _told(registry, found, together.conflicts, whole=False) from error
-    return together.repository, None if found is None else found.hash
+        raise _told(registry, together.conflicts, whole=False) from error
+    return together.repository
 
 
-def _told(registry: Registry, found: Snapshot | None, theirs: Iterable[Change], *, whole: bool) -> ConflictError:
-    by = f"version {found.version}{f' by {found.author}' if found.author else ''}" if found else "an empty registry"
+def _told(registry: Registry, theirs: Iterable[Change], *, whole: bool) -> ConflictError:
+    last = next(iter(registry.log()), None)
+    by = f"version {last.version}{f' by {last.author}' if last.author else ''}" if last else "an empty registry"
     listed = "\n".join(str(change) for change in theirs)
     return ConflictError(
         f"somebody else changed project {registry.project!r} meanwhile; nothing of this was written",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,13 +14,14 @@ from featurestore.declare.kinds import Kind
 from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureService, FeatureView
-from featurestore.errors import UnknownNameError
+from featurestore.errors import FeatureStoreWarning, RegistrationError, UnknownNameError
 from featurestore.planning.applying import Plan, desired, summary
 from featurestore.repository.changes import Change, changes
 from featurestore.repository.documents import AnySource, ObjectKind
 from featurestore.repository.listing import ListedFeature, features_of, tagged
 from featurestore.repository.repository import Repository
 from featurestore.run import applying, inspecting
+from featurestore.run.loading import load_repository
 from featurestore.settings import Settings
 from featurestore.store.functions import Functions
 
@@ -177,13 +180,13 @@ class Project(Functions):
 
     def get_feature_view(self, name: str) -> View:
         """Return a feature view, or the registered function that is one. Raises `UnknownNameError`."""
-        functions = {name: each for each in self._timelines() for name in (each.name, each.qualified_name)}
-        if name not in self.repository.documents[ObjectKind.VIEW] and name in functions:
-            return functions[name]
-        known = self.repository.names(ObjectKind.VIEW)
-        if name in known:
+        if name in self.repository.documents[ObjectKind.VIEW]:
             return self.repository.feature_view(name)
-        raise UnknownNameError.among("feature view called", name, {*known, *functions}, fix="declare it and apply")
+        functions = {called: each for each in self._timelines() for called in (each.name, each.qualified_name)}
+        if name in functions:
+            return functions[name]
+        known = {*self.repository.names(ObjectKind.VIEW), *functions}
+        raise UnknownNameError.among("feature view called", name, known, fix="declare it and apply")
 
     def get_on_demand_feature_view(self, name: str) -> OnDemandFeatureView:
         """Return an on-demand view. Raises `UnknownNameError`."""
@@ -232,9 +235,33 @@ class Project(Functions):
 
     def _functions(self) -> tuple[Feature[..., Any], ...]:
         """Return the functions that were applied; of the default store, all that are registered too."""
-        applied = {each.qualified_name: each for each in self.repository.objects(ObjectKind.FUNCTION)}
+        applied = {each.qualified_name: each for each in self._applied_functions()}
         registered = {each.qualified_name: each for each in self._session.collector} if self.settings is None else {}
         return tuple((applied | registered).values())
+
+    def _applied_functions(self) -> Iterator[Feature[..., Any]]:
+        """Yield those whose code is found; where it is not, the repository's files are loaded first."""
+        names = self.repository.names(ObjectKind.FUNCTION)
+        found = {name: self._function(name) for name in names}
+        if self.settings is not None and not all(found.values()):
+            with suppress(RegistrationError):  # Of a file that does not load; what it has is missed below.
+                load_repository(self.settings.folder)
+            found = {name: self._function(name) for name in names}
+        for name, function in found.items():
+            if function is not None:
+                yield function
+            else:
+                warnings.warn(
+                    f"the code of function {name!r} is not found, so it is left out; import its module, or apply again",
+                    FeatureStoreWarning,
+                    stacklevel=4,
+                )
+
+    def _function(self, name: str) -> Feature[..., Any] | None:
+        try:
+            return self.repository.function(name)
+        except RegistrationError:
+            return None
 
     def _timelines(self) -> Iterator[Feature[..., Any]]:
         return (each for each in self._functions() if each.kind is Kind.TIMELINE)
