@@ -13,15 +13,28 @@ from featurestore.declare.entity import Entity
 from featurestore.declare.feature import Feature
 from featurestore.declare.kinds import Kind
 from featurestore.declare.on_demand import OnDemandFeatureView
+from featurestore.declare.source import RequestSource
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import AmbiguousNameError, ParameterError, UnknownNameError
 from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, ViewJoin
 from featurestore.repository.names import AnyFeature, find
 
-__all__ = ["Asked", "Identity", "Known", "Retrieval", "Table", "asked_for", "join_keys", "merged", "plan_retrieval"]
+__all__ = [
+    "Asked",
+    "Computed",
+    "Identity",
+    "Known",
+    "Retrieval",
+    "Table",
+    "asked_for",
+    "inputs_of",
+    "join_keys",
+    "merged",
+    "plan_retrieval",
+]
 
-View = FeatureView | AnyFeature
+View = FeatureView | AnyFeature | OnDemandFeatureView
 Identity = tuple[str, tuple[tuple[str, str], ...]]
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -52,6 +65,11 @@ class Asked:
         return isinstance(self.view, Feature) and self.view.kind is Kind.COLUMN
 
     @property
+    def is_joined(self) -> bool:
+        """Whether it has rows of its own, that are joined to the labels."""
+        return not self.is_column and not isinstance(self.view, OnDemandFeatureView)
+
+    @property
     def identity(self) -> Identity:
         """What two requests for one view have in common."""
         return self.name, self.join_key_map
@@ -78,16 +96,31 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """An on-demand view: what its function is handed, and what becomes of what it returns."""
+
+    view: OnDemandFeatureView
+    inputs: tuple[tuple[str, str], ...]
+    """Pairs of a name by which the function knows an input, and the column of the join, or of the labels."""
+    outputs: tuple[tuple[str, str], ...]
+    """Pairs of a feature and its column in the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """What is joined to the labels, and in which order the new columns stand."""
 
     views: tuple[ViewJoin, ...]
     order: tuple[str, ...]
-    """Columns that the joins add: features as asked, then statuses, then event timestamps."""
+    """Columns that the joins add: features as asked, then statuses, event timestamps and hidden inputs."""
     features: tuple[str, ...]
     """Columns of features, in the order asked, those that are computed after the joins included."""
     columns: tuple[tuple[AnyFeature, str], ...] = ()
     """Functions computed after the joins, and the columns that they make."""
+    on_demand: tuple[Computed, ...] = ()
+    """On-demand views, computed after the joins and before the functions."""
+    hidden: tuple[str, ...] = ()
+    """Columns that are joined for on-demand views only, and not part of the answer."""
 
 
 # ---- references -------------------------------------------------------------------------------------------------
@@ -130,7 +163,7 @@ def _asked(reference: object, known: Known) -> Iterable[Asked]:
         case Projection():
             return [Asked(reference.view, reference.name, reference.features, reference.join_key_map)]
         case OnDemandFeatureView():
-            raise _on_demand(reference)
+            return [Asked(reference, reference.name)]
         case _:
             function = find(reference, known.functions)
             return [Asked(function, function.name)]
@@ -138,8 +171,6 @@ def _asked(reference: object, known: Known) -> Iterable[Asked]:
 
 def _named(name: str, known: Known) -> Asked:
     view = known.views.get(name)
-    if isinstance(view, OnDemandFeatureView):
-        raise _on_demand(view)
     if view is not None:
         return Asked(view, name)
     try:
@@ -151,15 +182,6 @@ def _named(name: str, known: Known) -> Asked:
         fix = "apply the view, or import the module that registers the function"
         raise UnknownNameError.among("feature view or function", name, names, fix=fix) from error
     return Asked(feature, feature.name)
-
-
-def _on_demand(view: OnDemandFeatureView) -> ParameterError:
-    return ParameterError(
-        f"on-demand feature view {view.name!r} takes no part in training datasets yet",
-        found=f"an on-demand view of mode {view.mode}",
-        expected="feature views and registered functions",
-        fix="register the computation as a column function: @fs.register_feature(inputs=[...])",
-    )
 
 
 def _require_fields(asked: Asked) -> None:
@@ -187,6 +209,8 @@ def join_keys(view: View, entities: Mapping[str, Entity]) -> tuple[str, ...]:
     Raises:
         ParameterError: a registered function that declares no entity.
     """
+    if isinstance(view, OnDemandFeatureView):
+        return ()
     if not isinstance(view, Feature):
         declared = [one if isinstance(one, Entity) else entities.get(one, Entity(one)) for one in view.entities]
         return tuple(dict.fromkeys(key for entity in declared for key in entity.join_keys))
@@ -198,6 +222,19 @@ def join_keys(view: View, entities: Mapping[str, Entity]) -> tuple[str, ...]:
             fix="@fs.register_feature(entity='user_id')",
         )
     return view.entity
+
+
+def inputs_of(asked: Iterable[Asked]) -> tuple[Asked, ...]:
+    """Return the views whose features the on-demand views among ``asked`` compute with."""
+    views = [one.view for one in asked if isinstance(one.view, OnDemandFeatureView)]
+    sources = [source for view in views for source in view.sources]
+    return tuple(_input(source) for source in sources if not isinstance(source, RequestSource))
+
+
+def _input(source: FeatureView | Projection) -> Asked:
+    if isinstance(source, FeatureView):
+        return Asked(source, source.name)
+    return Asked(source.view, source.name, source.features, source.join_key_map)
 
 
 # ---- joins ------------------------------------------------------------------------------------------------------
@@ -250,16 +287,50 @@ def plan_retrieval(
     """
     naming = _Naming(tables, full_feature_names)
     groups = merged(asked)
-    views = tuple(
-        _view(one, naming, event_timestamps=event_timestamps, statuses=statuses) for one in groups if not one.is_column
+    shown = tuple(
+        _view(one, naming, event_timestamps=event_timestamps, statuses=statuses) for one in groups if one.is_joined
     )
-    functions = tuple(
-        (one.view, naming.of(one)[one.name]) for one in groups if isinstance(one.view, Feature) and one.is_column
-    )
+    handed = tuple(_hidden_view(one, naming) for one in merged(inputs_of(groups)))
     features = tuple(dict.fromkeys(column for one in asked for column in naming.of(one).values()))
-    computed = {column for _, column in functions}
-    order = [column for column in features if column not in computed]
-    return Retrieval(views, (*order, *_extras(order, views)), features, functions)
+    joined = {one.output for view in shown for one in view.selected}
+    hidden = tuple(one.output for view in handed for one in view.selected)
+    order = [column for column in features if column in joined]
+    return Retrieval(
+        (*shown, *handed),
+        (*order, *_extras(order, shown), *hidden),
+        features,
+        tuple(
+            (one.view, naming.of(one)[one.name]) for one in groups if isinstance(one.view, Feature) and one.is_column
+        ),
+        tuple(
+            _computed(one.view, naming.of(one), naming) for one in groups if isinstance(one.view, OnDemandFeatureView)
+        ),
+        hidden,
+    )
+
+
+def _computed(asked: Asked, naming: _Naming) -> Computed:
+    """Hand a function its inputs by their short names, and by ``<view>__<feature>`` too."""
+    assert isinstance(asked.view, OnDemandFeatureView)
+    inputs: dict[str, str] = {}
+    for source in asked.view.sources:
+        if isinstance(source, RequestSource):
+            inputs |= {field.name: field.name for field in source.schema}
+            continue
+        one = _input(source)
+        for feature in naming.of(one):
+            inputs[feature] = inputs[f"{one.name}__{feature}"] = _hidden(one, feature)
+    return Computed(asked.view, tuple(inputs.items()), tuple(naming.of(asked).items()))
+
+
+def _hidden_view(one: Asked, naming: _Naming) -> ViewJoin:
+    shown = _view(one, naming, event_timestamps=False, statuses=False)
+    return replace(shown, selected=tuple(Selected(each.field, _hidden(one, each.field)) for each in shown.selected))
+
+
+def _hidden(one: Asked, feature: str) -> str:
+    keys = "".join(f"_{label}" for _, label in one.join_key_map)
+    return f"__fs_input_{one.name}{keys}__{feature}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +346,7 @@ class _Naming:
         return {name: f"{one.name}__{name}" if self.full else name for name in names}
 
     def _features(self, one: Asked) -> tuple[str, ...]:
-        fields = self.tables[one.identity].fields
+        fields = self.tables[one.identity].fields if one.is_joined else _declared(one.view)
         _require_known(one, fields)
         return fields if one.features is None else one.features
 

@@ -47,6 +47,8 @@ def _lines(plan: TrainingPlan, engine: str, retrieval: Retrieval) -> Iterator[st
         yield from _scan(read)
     for number, view in enumerate(plan.views, 1):
         yield _join(number, view)
+    for one in retrieval.on_demand:
+        yield f"  compute {', '.join(column for _, column in one.outputs)} = {one.view.name}"
     for feature, column in retrieval.columns:
         yield f"  compute {column} = {feature.qualified_name}{feature.signature}"
 

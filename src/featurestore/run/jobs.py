@@ -21,7 +21,7 @@ from featurestore.frames.base import Kind
 from featurestore.instants import from_micros
 from featurestore.planning.retrieval import Retrieval
 from featurestore.planning.training import TrainingPlan
-from featurestore.run import explaining
+from featurestore.run import explaining, on_demand
 from featurestore.run.columns import add_features
 from featurestore.run.labels import Labels
 from featurestore.run.saved import SavedDataset
@@ -256,11 +256,24 @@ class RetrievalJob:
                 expected=f"readable rows in {sources}",
                 fix="text in a time column must be ISO 8601; files must not change while they are read",
             ) from error
-        return self._with_columns(joined) if self._retrieval.columns else joined
+        return self._computed(joined) if self._retrieval.columns or self._retrieval.on_demand else joined
+
+    def _computed(self, joined: pl.DataFrame) -> pl.DataFrame:
+        """Add what is computed on the rows, and leave out what was joined for that alone."""
+        for one in self._retrieval.on_demand:
+            inputs = joined.select(pl.col(column).alias(name) for name, column in one.inputs)
+            computed = on_demand.compute(one.view, inputs)
+            joined = joined.with_columns(computed.get_column(feature).alias(column) for feature, column in one.outputs)
+        answer = joined.drop(self._retrieval.hidden)
+        if self._retrieval.columns:
+            answer = self._with_columns(answer)
+        return answer.select(self._order(answer))
 
     def _with_columns(self, joined: pl.DataFrame) -> pl.DataFrame:
         """Compute the column functions on the rows, where features stand under their short names, too."""
         fields = [(one.field, one.output) for view in self._plan.views for one in view.selected]
+        fields = [(field, output) for field, output in fields if output not in self._retrieval.hidden]
+        fields += [pair for one in self._retrieval.on_demand for pair in one.outputs]
         names = [field for field, _ in fields]
         short = {name: output for name, output in fields if names.count(name) == 1 and name not in joined.columns}
         wide = joined.drop(self._labels.hidden).with_columns(
@@ -269,7 +282,7 @@ class RetrievalJob:
         features = [feature for feature, _ in self._retrieval.columns]
         computed = add_features(self._session, wide, features, self._params)
         made = [computed.get_column(feature.name).alias(column) for feature, column in self._retrieval.columns]
-        return joined.with_columns(made).select(self._order(joined))
+        return joined.with_columns(made)
 
     def _order(self, joined: pl.DataFrame) -> list[str]:
         labels = self._plan.labels.columns

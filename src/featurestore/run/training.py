@@ -16,7 +16,7 @@ from featurestore.declare.view import FeatureView
 from featurestore.engines._sources import open_plan
 from featurestore.engines.base import Engine
 from featurestore.engines.survey import survey
-from featurestore.errors import ColumnClashError, FeatureStoreWarning, ParameterError
+from featurestore.errors import ColumnClashError, FeatureStoreWarning, MissingColumnError, ParameterError
 from featurestore.planning.columns import plan_columns
 from featurestore.planning.retrieval import (
     Asked,
@@ -25,6 +25,7 @@ from featurestore.planning.retrieval import (
     Retrieval,
     Table,
     asked_for,
+    inputs_of,
     join_keys,
     merged,
     plan_retrieval,
@@ -77,7 +78,7 @@ class Context:
 def get_historical_features(context: Context, request: Request) -> RetrievalJob:
     """Return the job that answers ``request``; the store's method of this name says what that is."""
     asked = asked_for(request.features, context.known)
-    groups = merged(asked)
+    groups = merged([*asked, *inputs_of(asked)])
     functions = [one.view for one in groups if isinstance(one.view, Feature)]
     labels, tables = _labels_and_tables(context, request, groups, functions)
     retrieval = plan_retrieval(
@@ -233,15 +234,30 @@ def _column_params(retrieval: Retrieval, params: Mapping[str, Any]) -> dict[str,
 
 def _check_columns(plan: TrainingPlan, retrieval: Retrieval, labels: Labels, params: Mapping[str, Any]) -> None:
     """Refuse column functions whose inputs will not be there, or whose columns are there already."""
-    there = [name for name in plan.labels.columns if name not in labels.hidden] + list(plan.outputs)
-    for feature, column in retrieval.columns:
+    of_labels = [name for name in plan.labels.columns if name not in labels.hidden]
+    there = {*of_labels, *plan.outputs}
+    made = [(one.view.name, column) for one in retrieval.on_demand for _, column in one.outputs]
+    for name, column in (*made, *((feature.qualified_name, column) for feature, column in retrieval.columns)):
         if column in there:
             raise ColumnClashError(
                 f"two columns would be called {column!r}",
-                found=f"one of {feature.qualified_name}, and one of the labels or another view",
+                found=f"one of {name}, and one of the labels or another view",
                 expected="names that differ",
                 fix="ask for full feature names, or rename the label column",
             )
+        there.add(column)
+    _check_inputs(retrieval, of_labels)
+    there -= {column for _, column in retrieval.columns}
     # Column functions may use short names, whatever the long ones are.
-    short = [one.field for view in plan.views for one in view.selected]
+    short = [one.field for view in plan.views for one in view.selected if one.output not in retrieval.hidden]
+    short += [feature for one in retrieval.on_demand for feature, _ in one.outputs]
     plan_columns([feature for feature, _ in retrieval.columns], {*there, *short}, params)
+
+
+def _check_inputs(retrieval: Retrieval, labels: Sequence[str]) -> None:
+    """Refuse labels that lack what an on-demand view takes from the request."""
+    for one in retrieval.on_demand:
+        for _, column in one.inputs:
+            if column not in labels and column not in retrieval.hidden:
+                where = f"the labels, which on-demand feature view {one.view.name!r} takes from the request"
+                raise MissingColumnError.among(column, labels, where=where)
