@@ -299,14 +299,15 @@ def plan_retrieval(
         (*shown, *handed),
         (*order, *_extras(order, shown), *hidden),
         features,
-        tuple(
-            (one.view, naming.of(one)[one.name]) for one in groups if isinstance(one.view, Feature) and one.is_column
-        ),
-        tuple(
-            _computed(one.view, naming.of(one), naming) for one in groups if isinstance(one.view, OnDemandFeatureView)
-        ),
+        tuple(_function(one, naming) for one in groups if one.is_column),
+        tuple(_computed(one, naming) for one in groups if isinstance(one.view, OnDemandFeatureView)),
         hidden,
     )
+
+
+def _function(one: Asked, naming: _Naming) -> tuple[AnyFeature, str]:
+    assert isinstance(one.view, Feature)
+    return one.view, naming.of(one)[one.name]
 
 
 def _computed(asked: Asked, naming: _Naming) -> Computed:
