@@ -10,7 +10,7 @@ from featurestore import Entity, FeatureService, FeatureView, Field, FileSource,
 from featurestore.declare.registering import Options, feature_of
 from featurestore.declare.view import Projection
 from featurestore.errors import AmbiguousNameError, ParameterError, UnknownNameError
-from featurestore.planning.retrieval import Asked, Known, Table, asked_for, join_keys, plan_retrieval
+from featurestore.planning.retrieval import Asked, Known, Table, asked_for, join_keys, merged, plan_retrieval
 from featurestore.planning.scans import Scan
 from featurestore.repository.names import AnyFeature
 
@@ -171,6 +171,13 @@ def test_two_different_views_of_one_name_are_refused() -> None:
     asked = asked_for([view(), view("stats", "x")], Known())
     with pytest.raises(AmbiguousNameError, match="two views are called 'stats'"):
         plan_retrieval(asked, {one.identity: table() for one in asked})
+
+
+def test_a_view_as_handed_in_and_as_applied_is_one_view() -> None:
+    bare = FeatureView("stats", SOURCE, entities=["driver"])
+    applied = FeatureView("stats", SOURCE, [Field("a", types.Int64)], entities=[Entity("driver")])
+    asked = asked_for([bare, "stats:a"], Known(views={"stats": applied}))
+    assert [one.view for one in merged(asked)] == [applied]
 
 
 def test_the_ttl_is_handed_on_in_microseconds() -> None:

@@ -14,6 +14,7 @@ import pytest
 from featurestore import FeatureStore, FeatureView, FileSource
 from featurestore.errors import (
     ColumnClashError,
+    DuplicateKeyError,
     FrameError,
     MissingColumnError,
     ParameterError,
@@ -195,6 +196,15 @@ def test_labels_without_a_time_need_no_call_and_a_declared_schema(store: Feature
     score = counting.register(store, every="1d", schema={"score": "Int64"})
     assert answers(store, score, labels=timeless)["score"].to_list() == [None] * 4
     assert counting.calls == []
+
+
+def test_two_rows_for_one_key_are_an_error(store: FeatureStore) -> None:
+    @store.register_feature(entity="user", every="1d")
+    def score(when: datetime) -> pl.DataFrame:
+        return pl.DataFrame({"user": [1, 2, 1], "score": [1, 2, 3]})
+
+    with pytest.raises(DuplicateKeyError, match="score"):
+        answers(store, score)
 
 
 def test_results_with_different_columns_are_an_error(store: FeatureStore) -> None:

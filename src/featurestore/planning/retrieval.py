@@ -249,15 +249,35 @@ def merged(asked: Iterable[Asked]) -> tuple[Asked, ...]:
     found: dict[Identity, Asked] = {}
     for one in asked:
         known = found.setdefault(one.identity, one)
-        if known.view is not one.view and known.view != one.view:
+        if not _alike(known.view, one.view):
             raise AmbiguousNameError(
                 f"two views are called {one.name!r}",
                 found=f"{known.view!r}\n{one.view!r}",
                 expected="names that differ within a request",
                 fix="give one of them another name: view.with_name(...)",
             )
-        found[one.identity] = replace(known, features=_both(known.features, one.features))
+        fuller = known.view if _declared(known.view) else one.view
+        found[one.identity] = replace(known, view=fuller, features=_both(known.features, one.features))
     return tuple(found.values())
+
+
+def _alike(one: View, other: View) -> bool:
+    """Whether two are one view: as handed in, and as applied with names looked up and features completed."""
+    if one is other or one == other:
+        return True
+    if not (isinstance(one, FeatureView) and isinstance(other, FeatureView)):
+        return False
+    same = (one.name, one.source, one.ttl, _entity_names(one)) == (
+        other.name,
+        other.source,
+        other.ttl,
+        _entity_names(other),
+    )
+    return same and (not one.schema or not other.schema or one.schema == other.schema)
+
+
+def _entity_names(view: FeatureView) -> list[str]:
+    return [each if isinstance(each, str) else each.name for each in view.entities]
 
 
 def _both(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -16,6 +16,7 @@ from featurestore.declare.kinds import WHEN, Kind
 from featurestore.engines import _times
 from featurestore.errors import FrameError, MissingColumnError, ParameterError
 from featurestore.frames import convert, describe, kind_of, to_polars
+from featurestore.frames.keys import require_unique
 from featurestore.instants import from_micros
 from featurestore.planning.calls import Call, plan_calls
 from featurestore.planning.retrieval import Table, join_keys
@@ -218,9 +219,20 @@ def _caller(
                 found=describe(value),
                 expected="a frame, a mapping, or a Series with a named index",
             )
-        return to_polars(value, name=feature.name, key=feature.entity).visible.lazy()
+        frame = to_polars(value, name=feature.name, key=feature.entity).visible
+        if isinstance(frame, pl.DataFrame) and feature.kind is not Kind.TIMELINE:
+            _require_keys(feature, frame)
+        return frame.lazy()
 
     return call
+
+
+def _require_keys(feature: AnyFeature, frame: pl.DataFrame) -> None:
+    """Refuse two rows for a key where it has one value. Of lazy results the greatest row is taken, unchecked."""
+    for column in feature.entity:
+        if column not in frame.columns:
+            raise MissingColumnError.among(column, frame.columns, where=f"the result of {feature.qualified_name}")
+    require_unique(feature.qualified_name, frame, feature.entity)
 
 
 def _finisher(session: Session) -> Callable[[Any], Any]:
