@@ -5,9 +5,10 @@
 
 Ours is ``fs.with_params(when=fs.Last()).get_features(a, b).filter(pl.col("user_id") == x).collect()``. By hand one
 finds the newest day that both features have, and joins that day's two tables for one user. In PostgreSQL that is two
-statements, whose rows become a frame by its constructor (`by hand`) or by `pl.read_database`; in Parquet it is two
-`pl.scan_parquet` in a folder of files named by day. All take turns, so that they meet the same machine, and their
-answers are compared. The last day has all the rows, the days before it a thousandth of them.
+statements, whose rows become a frame by its constructor (`by hand`) or by `pl.read_database`; `lazy` is what Polars
+takes at least for a lazy join of two tables that are no files. In Parquet it is two `pl.scan_parquet` in a folder of
+files named by day. All take turns, so that they meet the same machine, and their answers are compared. The last day
+has all the rows, the days before it a thousandth of them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import psycopg
+from polars.io.plugins import register_io_source
 
 import featurestore as fs
 from featurestore.materializer.parquet import ParquetMaterializer
@@ -92,7 +94,8 @@ def in_postgresql(folder: Path) -> Iterator[Lookups]:
         stored_in(PostgresMaterializer(conn=own)),
     ):
         write_tables(by_hand)
-        yield {"by hand": partial(select, by_hand), "read_database": partial(read_database, by_hand)}
+        lookups = {"by hand": select, "read_database": read_database, "lazy": lazy}
+        yield {name: partial(lookup, by_hand) for name, lookup in lookups.items()}
 
 
 def write_tables(connection: psycopg.Connection) -> None:
@@ -114,30 +117,53 @@ def write_tables(connection: psycopg.Connection) -> None:
 
 def select(connection: psycopg.Connection, user: int) -> pl.DataFrame:
     """Look a user up as one writes it by hand, with the types of the frame written down."""
-    cursor = connection.execute(*joined(connection, user))
+    cursor = connection.execute(query(connection), [user, user])
     schema = {"user_id": pl.Int64, "favorites": pl.Int64, "posts": pl.Int64, "length": pl.Float64}
     return pl.DataFrame(cursor.fetchall(), schema, orient="row")
 
 
 def read_database(connection: psycopg.Connection, user: int) -> pl.DataFrame:
     """Look a user up by hand in the way that Polars offers, which finds the types itself."""
-    query, values = joined(connection, user)
-    return pl.read_database(query.replace("%s", str(values[0])), connection)
+    return pl.read_database(query(connection).replace("%s", str(user)), connection)
 
 
-def joined(connection: psycopg.Connection, user: int) -> tuple[str, list[int]]:
-    """Return the query on the newest day that both features have, and its values."""
-    newest = connection.execute(
+def lazy(connection: psycopg.Connection, user: int) -> pl.DataFrame:
+    """Look a user up by hand in a lazy join of two sources, each of which reads one row."""
+    favored, posted = newest(connection)
+    left = source(connection, favored, {"user_id": pl.Int64(), "favorites": pl.Int64()}, user)
+    right = source(connection, posted, {"user_id": pl.Int64(), "posts": pl.Int64(), "length": pl.Float64()}, user)
+    joined = left.join(right, on="user_id", how="full", coalesce=True)
+    return joined.filter(pl.col("user_id") == user).collect()
+
+
+def source(connection: psycopg.Connection, table: str, schema: dict[str, pl.DataType], user: int) -> pl.LazyFrame:
+    """Return the row of a user, unread."""
+
+    def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+        rows = connection.execute(f"SELECT * FROM {table} WHERE user_id = %s", [user]).fetchall()
+        yield pl.DataFrame(rows, schema, orient="row").select(columns or list(schema))
+
+    return register_io_source(read, schema=schema)
+
+
+def query(connection: psycopg.Connection) -> str:
+    """Return the query of one user on the newest day that both features have."""
+    favored, posted = newest(connection)
+    return (
+        "SELECT user_id, favorites, posts, length FROM"
+        f" (SELECT * FROM {favored} WHERE user_id = %s) a FULL JOIN"
+        f" (SELECT * FROM {posted} WHERE user_id = %s) b USING (user_id)"
+    )
+
+
+def newest(connection: psycopg.Connection) -> tuple[str, str]:
+    """Return the tables of the newest day that both features have."""
+    found: tuple[str, str] | None = connection.execute(
         "SELECT a.name, b.name FROM results a JOIN results b USING (at)"
         " WHERE a.feature = 'favorites' AND b.feature = 'posts' ORDER BY at DESC LIMIT 1"
     ).fetchone()
-    assert newest is not None
-    query = (
-        "SELECT user_id, favorites, posts, length FROM"
-        f" (SELECT * FROM {newest[0]} WHERE user_id = %s) a FULL JOIN"
-        f" (SELECT * FROM {newest[1]} WHERE user_id = %s) b USING (user_id)"
-    )
-    return query, [user, user]
+    assert found is not None
+    return found
 
 
 # ---- Parquet --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 from featurestore.errors import NotMaterializedError, ParameterError
@@ -47,70 +48,87 @@ def resolve(stored: Sequence[Stored], wanted: Mapping[str, Resolver]) -> dict[st
     having = [each for each in stored if each.candidates and each.dimensions]
     if not having:
         raise _nothing_in_common(stored, wanted)
-    options: list[_Option] = [{}]
-    for each in having:
-        options = _joined(options, _assignments(each, wanted))
+    options = reduce(_joined, [_assignments(each, wanted) for each in having])
     for name, resolver in wanted.items():
         options = _best(options, name, resolver)
-    if not options or wanted.keys() - options[0].keys():  # nothing fits, or nobody has one of the dimensions
+    if not options.values or wanted.keys() - set(options.dimensions):  # nothing fits, or nobody has a dimension
         raise _nothing_in_common(stored, wanted)
-    return {name: value.value for name, value in options[0].items()}
+    return dict(zip(options.dimensions, next(iter(options.values.values())), strict=True))
 
 
-class _Value(NamedTuple):
-    digest: str
-    value: Any
+class _Options(NamedTuple):
+    """Values of some dimensions that are still possible together, by the digests of them all."""
+
+    dimensions: tuple[str, ...]
+    values: Mapping[tuple[str, ...], tuple[Any, ...]]
 
 
-_Option = Mapping[str, _Value]
-"""A value for each of some dimensions."""
-
-
-def _assignments(stored: Stored, wanted: Mapping[str, Resolver]) -> list[_Option]:
+def _assignments(stored: Stored, wanted: Mapping[str, Resolver]) -> _Options:
     """Return the values of the dimensions for which the feature has a fresh result with its other parameters."""
-    fixed = parameters.digest_each(stored.fixed)
-    names = fixed.keys() | set(stored.dimensions)
-    found: dict[tuple[str, ...], _Option] = {}
-    for candidate in stored.candidates:
-        if candidate.fresh and candidate.digests.keys() == names and fixed.items() <= candidate.digests.items():
-            values = {name: _Value(candidate.digests[name], candidate.params[name]) for name in stored.dimensions}
-            if all(_allowed(values[name].value, wanted[name]) for name in stored.dimensions):
-                found.setdefault(_digests_of(values, stored.dimensions), values)
-    return list(found.values())
+    dimensions, fixed = stored.dimensions, parameters.digest_each(stored.fixed)
+    names = fixed.keys() | set(dimensions)
+    found = {
+        tuple(map(each.digests.__getitem__, dimensions)): tuple(map(each.params.__getitem__, dimensions))
+        for each in reversed(stored.candidates)  # of equal values the first one stays
+        if each.fresh and each.digests.keys() == names and fixed.items() <= each.digests.items()
+    }
+    options = _Options(dimensions, dict(reversed(found.items())))
+    for name, resolver in wanted.items():
+        if isinstance(resolver, AtOrBefore) and name in dimensions:
+            options = _filtered(options, name, resolver)
+    return options
 
 
-def _allowed(value: Any, resolver: Resolver) -> bool:
-    if not isinstance(resolver, AtOrBefore):
-        return True
+def _filtered(options: _Options, name: str, resolver: AtOrBefore) -> _Options:
+    place = options.dimensions.index(name)
+    return options._replace(
+        values={key: each for key, each in options.values.items() if _allowed(each[place], resolver)}
+    )
+
+
+def _allowed(value: Any, resolver: AtOrBefore) -> bool:
     limit = _comparable(resolver.limit)
     return bool(_ordered(lambda: _comparable(value) <= limit, value, resolver.limit))
 
 
-def _joined(left: Sequence[_Option], right: Sequence[_Option]) -> list[_Option]:
-    """Join two lists of assignments on the dimensions that both have."""
-    if not left or not right:
-        return []
-    shared = sorted(left[0].keys() & right[0].keys())
-    by_shared: dict[tuple[str, ...], list[_Option]] = {}
-    for values in right:
-        by_shared.setdefault(_digests_of(values, shared), []).append(values)
-    return [{**values, **more} for values in left for more in by_shared.get(_digests_of(values, shared), ())]
+def _joined(left: _Options, right: _Options) -> _Options:
+    """Join two sets of options on the dimensions that both have."""
+    if left.dimensions == right.dimensions:
+        return left._replace(values={key: each for key, each in left.values.items() if key in right.values})
+    shared = [name for name in left.dimensions if name in right.dimensions]
+    on_left, on_right = _picker(left.dimensions, shared), _picker(right.dimensions, shared)
+    added = tuple(name for name in right.dimensions if name not in shared)
+    more = _picker(right.dimensions, added)
+    by_shared: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for key in right.values:
+        by_shared.setdefault(on_right(key), []).append(key)
+    return _Options(
+        left.dimensions + added,
+        {
+            key + more(other): each + more(right.values[other])
+            for key, each in left.values.items()
+            for other in by_shared.get(on_left(key), ())
+        },
+    )
 
 
-def _digests_of(values: _Option, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(values[name].digest for name in names)
+def _picker(names: Sequence[str], chosen: Sequence[str]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what takes the places of the ``chosen`` names out of a row."""
+    places = [names.index(name) for name in chosen]
+    return lambda row: tuple(row[place] for place in places)
 
 
-def _best(options: list[_Option], name: str, resolver: Resolver) -> list[_Option]:
+def _best(options: _Options, name: str, resolver: Resolver) -> _Options:
     """Keep the options with the best value of ``name``; all of them where none has that dimension."""
-    having = [option for option in options if name in option]
-    if not having:
+    if not options.values or name not in options.dimensions:
         return options
+    place = options.dimensions.index(name)
+    values = [each[place] for each in options.values.values()]
+    ranks = list(map(_comparable, values))
     choose = min if isinstance(resolver, First) else max
-    values = [option[name].value for option in having]
-    keys = list(map(_comparable, values))
-    best = _ordered(lambda: choose(keys), *values)
-    return [option for option, key in zip(having, keys, strict=True) if key == best]
+    best = _ordered(lambda: choose(ranks), *values)
+    kept = zip(options.values.items(), ranks, strict=True)
+    return options._replace(values={key: each for (key, each), rank in kept if rank == best})
 
 
 def _comparable(value: Any) -> Any:
