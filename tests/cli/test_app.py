@@ -1,0 +1,93 @@
+"""The command line as a whole: help, global options, errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import featurestore
+from featurestore.cli.app import app
+from tests.cli.commands import SOURCES, run
+
+LOADED = """
+import sys
+from featurestore.cli import main
+try:
+    main([%r])
+except SystemExit as end:
+    assert not end.code, end.code
+print([name for name in ("polars", "pyarrow", "pandas", "numpy", "duckdb", "rich", "yaml") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_load_no_library_for_data(option: str) -> None:
+    command = [sys.executable, "-c", LOADED % option]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SOURCES)})
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_lists_every_command_with_a_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "--help")
+    assert all(f"\n  {name} " in done.out for name in app.list_commands(None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", app.list_commands(None))  # type: ignore[arg-type]
+def test_the_help_of_a_command_has_an_example(name: str) -> None:
+    command = app.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    assert command.help
+    assert "Example: featurestore " in str(command.epilog)
+
+
+def test_both_ways_to_the_version_say_it(tmp_path: Path) -> None:
+    text = f"featurestore {featurestore.__version__}\n"
+    assert (run(tmp_path, "--version").out, run(tmp_path, "version").out) == (text, text)
+
+
+def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
+    assert run(tmp_path, "aply").status == 2
+
+
+def test_an_error_says_what_found_expected_and_fix_without_a_traceback(tmp_path: Path) -> None:
+    done = run(tmp_path, "plan")
+    assert done.status == 1
+    assert done.out == ""
+    assert all(word in done.err for word in ("error: no feature_store.yaml", "found:", "expected:", "fix:"))
+    assert "Traceback" not in done.err
+
+
+def test_the_log_level_debug_shows_the_traceback(tmp_path: Path) -> None:
+    assert "Traceback" in run(tmp_path, "--log-level", "debug", "plan").err
+
+
+def test_a_warning_is_one_line(shop: Path) -> None:
+    with (shop / "feature_store.yaml").open("a") as file:
+        file.write("onlin_store: x\n")
+    (line,) = run(shop, "plan").err.splitlines()
+    assert line.startswith("warning: feature_store.yaml:")
+    assert "did you mean 'online_store'?" in line
+
+
+def test_a_command_works_from_a_folder_below(applied: Path) -> None:
+    assert run(applied / "data", "entities", "list").rows[0][0] == "driver"
+
+
+def test_a_command_works_from_anywhere_with_chdir(applied: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, "-c", str(applied), "plan", "--detailed-exitcode").status == 0
+
+
+def test_a_settings_file_elsewhere_is_read(shop: Path, tmp_path: Path) -> None:
+    (shop / "feature_store.yaml").rename(tmp_path / "prod.yaml")
+    done = run(tmp_path, "-c", str(shop), "-f", "prod.yaml", "entities", "list")
+    assert done.rows[0][0] == "driver"
+
+
+def test_a_missing_environment_variable_is_named(shop: Path) -> None:
+    file = shop / "feature_store.yaml"
+    file.write_text(file.read_text().replace("data/registry.db", "${REGISTRY_PLACE}/registry.db"))
+    assert "REGISTRY_PLACE is not set" in run(shop, "plan").err
+    assert run(shop, "plan", "--detailed-exitcode", REGISTRY_PLACE="data").status == 0
