@@ -38,17 +38,17 @@ def expected(labels: pl.DataFrame = LABELS) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(
-    "labels",
+    "as_",
     [
-        pytest.param(LABELS, id="polars"),
-        pytest.param(LABELS.lazy(), id="lazy"),
-        pytest.param(LABELS.to_arrow(), id="arrow"),
-        pytest.param(duckdb.from_arrow(LABELS.to_arrow()), id="duckdb"),
-        pytest.param(LABELS.to_pandas(), id="pandas"),
+        pytest.param(lambda frame: frame, id="polars"),
+        pytest.param(pl.DataFrame.lazy, id="lazy"),
+        pytest.param(pl.DataFrame.to_arrow, id="arrow"),
+        pytest.param(lambda frame: duckdb.from_arrow(frame.to_arrow()), id="duckdb"),
+        pytest.param(pl.DataFrame.to_pandas, id="pandas"),
     ],
 )
-def test_frames_of_every_kind_are_labels(store: FeatureStore, view: FeatureView, labels: Any) -> None:
-    assert_frame_equal(store.get_historical_features(labels, view).to_polars(), expected())
+def test_frames_of_every_kind_are_labels(store: FeatureStore, view: FeatureView, as_: Any) -> None:
+    assert_frame_equal(store.get_historical_features(as_(LABELS), view).to_polars(), expected())
 
 
 def test_files_are_labels(store: FeatureStore, view: FeatureView, tmp_path: Path) -> None:
