@@ -64,6 +64,15 @@ def rates(inputs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"rate_by_distance": inputs["conv_rate"] / inputs["distance"]})
 
 
+
+@on_demand_feature_view(
+    sources=[stats, request], schema=[Field(name="paid_rate", dtype=Float64)], mode="python", singleton=True
+)
+def paid(inputs):
+    known = inputs["conv_rate"]
+    return {"paid_rate": None if known is None else known * inputs["distance"]}
+
+
 ranking = FeatureService(name="ranking", features=[stats[["conv_rate"]], fresh_stats.with_name("fresh")])
 """
 
@@ -132,7 +141,7 @@ def test_a_moved_repository_is_listed(repository: Path) -> None:
     listed: list[list[Any]] = [store.list_entities(), store.list_all_feature_views(), store.list_feature_services()]
     assert [[each.name for each in objects] for objects in listed] == [
         ["driver"],
-        ["driver_stats", "driver_stats_fresh", "rates"],
+        ["driver_stats", "driver_stats_fresh", "paid", "rates"],
         ["ranking"],
     ]
 
@@ -142,6 +151,21 @@ def test_a_service_of_a_moved_repository_gives_a_training_set(repository: Path) 
     service = store.get_feature_service("ranking")
     frame = store.get_historical_features(LABELS, service, full_feature_names=True).to_polars()
     assert frame.columns[3:] == ["driver_stats__conv_rate", "fresh__conv_rate"]
+
+
+@pytest.mark.parametrize("feature", ["rates:rate_by_distance", "paid:paid_rate"])
+def test_an_on_demand_view_of_a_moved_repository_is_computed(repository: Path, feature: str) -> None:
+    store = opened(repository, TODAYS)
+    labels = LABELS.assign(distance=1.0)
+    frame = store.get_historical_features(labels, [feature]).to_polars()
+    assert frame.columns == [*labels, feature.partition(":")[2]]
+    assert frame.to_series(-1).fill_nan(None).to_list() == [
+        pytest.approx(0.3),
+        pytest.approx(0.2),
+        None,
+        pytest.approx(0.2),
+        None,
+    ]
 
 
 def test_a_moved_repository_that_is_applied_again_changes_nothing(repository: Path) -> None:

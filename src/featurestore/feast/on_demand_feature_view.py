@@ -34,7 +34,7 @@ def on_demand_feature_view(
     features: Sequence[featurestore.Field] | None = None,
     inputs: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[..., Any]], featurestore.OnDemandFeatureView]:
-    """Make an on-demand feature view of a function. It is declared and listed; computing it comes with issue 5.
+    """Make an on-demand feature view of a function.
 
     Args:
         name: the function's by default.

@@ -35,11 +35,6 @@ class RetrievalJob:
         """Features, keys and the range of the labels' times."""
         return self.job.metadata
 
-    @property
-    def on_demand_feature_views(self) -> list[Any]:
-        """On-demand views that the job computes: none yet."""
-        return []
-
     def to_df(self, validation_reference: Any = None, timeout: int | None = None) -> pd.DataFrame:
         """Return the rows as a pandas frame.
 
