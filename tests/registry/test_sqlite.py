@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +38,20 @@ def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailableError, match=r"registry\.db does not answer"):
         SQLiteRegistry(tmp_path / "file" / "registry.db").commit("{}", expected=None)
+
+
+def test_of_many_that_make_the_file_at_once_each_gets_in(tmp_path: Path) -> None:
+    def work(path: Path, writer: int) -> None:
+        registry = SQLiteRegistry(path, f"project {writer}")
+        barrier.wait()
+        registry.commit("{}", expected=None)
+
+    barrier = threading.Barrier(6)
+    with ThreadPoolExecutor(6) as pool:
+        for round_ in range(20):
+            path = tmp_path / f"{round_}.db"
+            list(pool.map(work, [path] * 6, range(6)))
+            assert all(SQLiteRegistry(path, f"project {writer}").load() for writer in range(6))
 
 
 def test_equal_documents_are_kept_once(tmp_path: Path) -> None:

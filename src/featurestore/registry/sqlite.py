@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,8 @@ class SQLiteRegistry(Registry):
         """Yield a connection in a transaction that no other writer is in; committed at the end, if all went well."""
         self._make_folder()
         with self._named_errors(), closing(self._connect()) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            with suppress(sqlite3.OperationalError):  # The one statement that does not queue: another writer does it.
+                connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
             for statement in _LAYOUT:
                 connection.execute(statement)
