@@ -194,9 +194,7 @@ def _source_problems(repository: Repository) -> Iterator[RegistrationError]:
 # ---- how it is said ----------------------------------------------------------------------------------------------
 
 
-def _unknown(
-    repository: Repository, where: str, kind: ObjectKind, names: Iterable[str]
-) -> Iterator[RegistrationError]:
+def _unknown(repository: Repository, where: str, kind: ObjectKind, names: Iterable[str]) -> Iterator[RegistrationError]:
     known = repository.documents[kind]
     return (_unknown_name(where, kind.label, name, known) for name in names if name not in known)
 
