@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,5 +79,6 @@ def test_a_module_lists_the_public_names_that_it_has(path: str) -> None:
 def test_the_door_loads_no_frame_library() -> None:
     heavy = ["polars", "pyarrow", "pandas", "numpy", "duckdb", "yaml"]
     code = f"import featurestore.feast, sys; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == "[]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -83,12 +82,12 @@ def load_repo_config(repo_path: str | PathLike[str], fs_yaml_file: str | PathLik
     Args:
         repo_path: its folder.
         fs_yaml_file: the file, if it is elsewhere.
-    """
-    import yaml
 
-    file = Path(fs_yaml_file) if fs_yaml_file is not None else Path(repo_path) / "feature_store.yaml"
-    values = yaml.safe_load(os.path.expandvars(file.read_text(encoding="utf-8")))
-    return RepoConfig(**{**values, "repo_path": Path(repo_path)})
+    Raises:
+        ConfigurationError: no file, no YAML, a value that cannot be used, or a variable that is not set.
+    """
+    settings = featurestore.load_settings(repo_path, file=fs_yaml_file)
+    return RepoConfig(**{**settings.values, "repo_path": settings.folder})
 
 
 def _plain(value: Any) -> Any:
