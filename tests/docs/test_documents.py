@@ -14,7 +14,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from click import Context
 
+from featurestore.cli.app import app
 from featurestore.declare.registering import Options
 from tests.docs.documents import read
 
@@ -77,6 +79,10 @@ def exists(words: list[str]) -> bool:
         case ["pip", "install", requirement]:
             found = re.fullmatch(r"featurestore(?:\[([\w,]+)\])?", requirement)
             return found is not None and set((found[1] or "").split(",")) <= {"", *extras()}
+        case ["featurestore", *rest]:
+            return rest == ["--help"] or any(each in app.list_commands(Context(app)) for each in rest)
+        case ["cd" | "echo", *_]:
+            return True
         case ["python", "-m", module, *_]:
             return importlib.util.find_spec(module) is not None
     return False
