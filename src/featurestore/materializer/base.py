@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache, update_wrapper
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from featurestore.declare import dispatch
 from featurestore.errors import ConfigurationError
@@ -125,6 +125,9 @@ class Materializer(ABC):
         self.on_miss = on_miss
         self.on_stale = on_stale
 
+    keeps_order: ClassVar[bool] = False
+    """Whether `open` gives the rows in the order in which `put` got them, filtered or not."""
+
     # ---- the port: what an adapter implements ------------------------------------------------------------------
 
     @abstractmethod
@@ -156,8 +159,9 @@ class Materializer(ABC):
     def open(self, record: Materialization) -> pl.LazyFrame:
         """Return the stored result, unread: filters and projections on it reach the back end.
 
-        Rows come in any order. After a replacement between opening and reading, the old result or the new one is read,
-        whole; where the new one has other columns, reading may fail instead, as a lazy frame cannot change its columns.
+        Rows come in any order, unless the adapter declares `keeps_order`. After a replacement between opening and
+        reading, the old result or the new one is read, whole; where the new one has other columns, reading may fail
+        instead, as a lazy frame cannot change its columns.
 
         Raises:
             NotMaterializedError: nothing of this identity is stored.

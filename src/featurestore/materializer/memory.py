@@ -33,6 +33,8 @@ class MemoryMaterializer(Materializer):
         [4]
     """
 
+    keeps_order = True
+
     def __init__(
         self,
         *,

@@ -60,6 +60,8 @@ class ParquetMaterializer(Materializer):
         [4]
     """
 
+    keeps_order = True
+
     def __init__(
         self,
         path: str | PathLike[str],

@@ -290,7 +290,7 @@ def _store(
         schema=collected.schema,
     )
     session.note_schema(feature, record.schema)
-    materializer.put(record, _arranged(collected.frame, feature))
+    materializer.put(record, _arranged(collected.frame, feature, keeps_order=materializer.keeps_order))
     return record
 
 
@@ -320,17 +320,28 @@ def _require_known(session: Session, call: Running, params: Mapping[str, Any]) -
         )
 
 
-def _arranged(frame: pl.DataFrame, feature: AnyFeature) -> pl.DataFrame:
-    """Sort by the join key, so that a lookup reads little, and keep the order of rows in a column of its own."""
+def _arranged(frame: pl.DataFrame, feature: AnyFeature, *, keeps_order: bool) -> pl.DataFrame:
+    """Sort by the join key, so that a lookup reads little, and keep the order of rows in a column of its own.
+
+    The column is spared where the back end ``keeps_order`` and the rows are in the order of the key anyway: putting
+    them back in order takes a lookup longer than finding them.
+    """
     key = list(feature.entity)
     for column in key:
         if column not in frame.columns:
             raise MissingColumnError.among(column, frame.columns, where=f"the result of {feature.qualified_name}")
     if ROW in frame.columns:
         raise FrameError(f"{feature.qualified_name} has a column {ROW}", expected=f"no column of the name {ROW}")
-    if not key:
-        return frame.with_row_index(ROW)
-    return frame.with_row_index(ROW).sort(key, maintain_order=True)
+    if keeps_order and _is_sorted(frame, key):
+        return frame
+    numbered = frame.with_row_index(ROW)
+    return numbered.sort(key, maintain_order=True) if key else numbered
+
+
+def _is_sorted(frame: pl.DataFrame, key: Sequence[str]) -> bool:
+    if len(key) == 1:
+        return frame[key[0]].is_sorted()
+    return not key or frame.select(key).equals(frame.select(key).sort(key))
 
 
 # ---- ranges and scans ------------------------------------------------------------------------------------------

@@ -267,6 +267,18 @@ class MaterializerConformance:
 
     # ---- reading lazily ------------------------------------------------------------------------------------------
 
+    def test_an_adapter_that_keeps_the_order_of_rows_does_so_filtered_or_not(self, materializer: Materializer) -> None:
+        """Nothing to show for one that does not say so: its rows have `__row__` to be ordered by."""
+        import polars as pl
+
+        record = _record("events.order")
+        frame = pl.DataFrame({"user_id": [n * 7 % 1_000 for n in range(1_000)], "n": range(1_000)})
+        materializer.put(record, frame)
+        for chosen in (pl.lit(value=True), pl.col("n") % 3 == 0, pl.col("user_id") < 500):
+            got = materializer.open(record).filter(chosen).collect()
+            expected = frame.filter(chosen)
+            assert got.equals(expected) if materializer.keeps_order else got.sort("n").equals(expected)
+
     def test_opening_gives_the_columns_in_their_order(self, materializer: Materializer) -> None:
         frame = _numbered(facts(10))
         materializer.put(_record(), frame)
