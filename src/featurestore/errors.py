@@ -88,9 +88,7 @@ class FeatureStoreError(Exception):
           fix:      create it
     """
 
-    def __init__(
-        self, what: str, *, found: object = None, expected: object = None, fix: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, found: object = None, expected: object = None, fix: str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.found = found
