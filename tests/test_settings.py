@@ -82,6 +82,10 @@ def test_an_engine_may_be_named_without_the_key_type(tmp_path: Path) -> None:
     assert _load(tmp_path, "project: taxi\noffline_store: duckdb\n").engine == "duckdb"
 
 
+def test_an_online_store_may_be_named_without_the_key_type(tmp_path: Path) -> None:
+    assert _load(tmp_path, "project: taxi\nonline_store: redis\n").online_store == {"type": "redis"}
+
+
 def test_keys_of_feast_without_meaning_here_are_accepted(tmp_path: Path) -> None:
     text = (
         "project: taxi\nprovider: local\nentity_key_serialization_version: 2\nflags: {alpha: true}\n"

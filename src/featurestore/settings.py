@@ -97,6 +97,7 @@ class Settings:
         provider: kept for Feast's files; ``"local"``.
         registry: where declarations are kept: a path, a URL, or keys such as ``path``; ``None`` where nothing is said.
         engine: name of the engine for training datasets: ``"polars"``, ``"duckdb"``, or another package's.
+        online_store: what is said of the online store, such as ``type``.
         memory_limit: bytes that a join may use; ``None``: a share of what is free.
         values: everything that was said, as plain data.
 
@@ -112,6 +113,7 @@ class Settings:
     provider: str = "local"
     registry: str | Mapping[str, Any] | None = field(default=None, repr=False)
     engine: str = "polars"
+    online_store: Mapping[str, Any] = field(default_factory=dict, repr=False)
     memory_limit: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -224,6 +226,7 @@ def settings_of(
         provider=_text(values, "provider", "provider", "local"),
         registry=_registry(values),
         engine=_ENGINES.get(engine, engine),
+        online_store=MappingProxyType(dict(_section(values, "online_store"))),
         memory_limit=None if limit is None else _bytes(limit),
         values=MappingProxyType(dict(values)),
         origins=MappingProxyType(known_origins),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -196,6 +197,12 @@ def test_an_unknown_version_is_an_error(shop: Path) -> None:
     assert "versions 1 to 1" in done.err
 
 
+def test_a_registry_in_postgresql_serves_two_checkouts(shop: Path, tmp_path: Path, postgres_database: str) -> None:
+    other = Path(shutil.copytree(shop, tmp_path / "other"))
+    assert run(shop, "apply", FEATURESTORE_REGISTRY=postgres_database).out.splitlines()[-1].startswith("Done: 8 added")
+    assert run(other, "plan", "--detailed-exitcode", FEATURESTORE_REGISTRY=postgres_database).status == 0
+
+
 # ---- health ----
 
 
@@ -217,6 +224,13 @@ def test_doctor_says_which_source_is_missing_and_what_to_do(shop: Path) -> None:
     assert done.status == 1
     assert "WRONG source driver_stats" in done.out
     assert "fix: check the path" in done.out
+
+
+def test_doctor_says_that_a_registry_does_not_answer_without_its_password(applied: Path) -> None:
+    done = run(applied, "doctor", FEATURESTORE_REGISTRY="postgresql://me:hunter2@127.0.0.1:1/x")
+    assert done.status == 1
+    assert "WRONG registry" in done.out
+    assert "hunter2" not in done.out
 
 
 def test_doctor_without_a_project_says_how_to_make_one(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def check(subject: str, attempt: Callable[[], str]) -> Check:
     except FeatureStoreError as error:
         found = "" if error.found is None else f": {error.found}"
         fix = error.fix or (f"expected: {error.expected}" if error.expected is not None else "")
-        return Check(subject, f"{error.what}{found}", fix, ok=False)
+        return Check(subject, " ".join(f"{error.what}{found}".split()), fix, ok=False)
 
 
 def check_source(source: FileSource, base: Path) -> Check:

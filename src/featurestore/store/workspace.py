@@ -77,7 +77,6 @@ class Workspace(Retrieval):
     def _checks(self) -> Iterator[Check]:
         from featurestore.run.checking import check, check_source, file_sources
 
-        yield check("registry", self._registry_state)
         declared: tuple[object, ...] = ()
 
         def modules() -> str:
@@ -85,9 +84,11 @@ class Workspace(Retrieval):
             declared = self.load_declarations()
             return f"{len(declared)} declarations"
 
-        yield check("modules", modules)
-        yield from (check_source(source, self.base) for source in file_sources(declared))
-        yield check("declarations", self._difference)
+        registry, loaded = check("registry", self._registry_state), check("modules", modules)
+        sources = [check_source(source, self.base) for source in file_sources(declared)]
+        yield from (registry, loaded, *sources)
+        if all(each.ok for each in (registry, loaded, *sources)):  # Else it would only say the same again.
+            yield check("declarations", self._difference)
 
     def _registry_state(self) -> str:
         found = self.registry.load()

@@ -1,0 +1,45 @@
+"""What a project needs, tried and told about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from featurestore import FeatureView, FileSource, PushSource
+from featurestore.errors import ConfigurationError
+from featurestore.run.checking import check, check_source, file_sources
+
+SOURCE = FileSource("trips.parquet", timestamp_field="at")
+
+
+def test_an_error_becomes_one_line_and_a_fix() -> None:
+    def attempt() -> str:
+        raise ConfigurationError("it is broken", found="a\n  b", expected="c", fix="mend it")
+
+    found = check("part", attempt)
+    assert (found.ok, found.detail, found.fix) == (False, "it is broken: a b", "mend it")
+
+
+def test_an_error_without_a_fix_says_what_was_expected() -> None:
+    def attempt() -> str:
+        raise ConfigurationError("it is broken", expected="c")
+
+    assert check("part", attempt).fix == "expected: c"
+
+
+def test_a_source_that_can_be_read_is_told_with_its_columns(tmp_path: Path) -> None:
+    pl.DataFrame({"id": [1], "at": ["2026-01-01"]}).write_parquet(tmp_path / "trips.parquet")
+    assert check_source(SOURCE, tmp_path).detail == "parquet with 2 columns at trips.parquet"
+
+
+def test_a_source_without_files_is_wrong(tmp_path: Path) -> None:
+    found = check_source(SOURCE, tmp_path)
+    assert not found.ok
+    assert "source 'trips' has no files" in found.detail
+
+
+def test_sources_behind_views_and_pushes_are_found_once() -> None:
+    push = PushSource("pushed", batch_source=SOURCE)
+    declared = [FeatureView("a", SOURCE), FeatureView("b", push), push, SOURCE, object()]
+    assert file_sources(declared) == (SOURCE,)
