@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from featurestore import load_settings
 from featurestore.cli.scaffold import driver_stats, make_project
 from tests.cli.commands import run
 
@@ -53,9 +54,13 @@ def test_init_keeps_what_is_there(tmp_path: Path) -> None:
     assert (tmp_path / "example_repo.py").read_text() == "# mine\n"
 
 
-def test_a_folder_that_is_no_name_gives_a_project_that_is_one(tmp_path: Path) -> None:
-    list(make_project(tmp_path / "my shop-2", "local", now=NOW))
-    assert "project: my_shop_2\n" in (tmp_path / "my shop-2" / "feature_store.yaml").read_text()
+@pytest.mark.parametrize(
+    ("folder", "project"),
+    [("my shop-2", "my_shop_2"), ("2026", "2026"), ("no", "no"), ("käse", "k_se"), ("--", "project")],
+)
+def test_a_folder_of_any_name_gives_a_project_that_has_one(tmp_path: Path, folder: str, project: str) -> None:
+    list(make_project(tmp_path / folder, "local", now=NOW))
+    assert load_settings(tmp_path / folder).project == project
 
 
 def test_the_data_is_hourly_for_five_drivers_up_to_the_hour() -> None:

@@ -75,9 +75,13 @@ def _texts(template: str) -> Iterator[tuple[str, str]]:
 
 
 def _project(folder: Path) -> str:
+    """Return the name of a folder as that of a project, in YAML."""
+    import yaml
+
     name = folder.expanduser().absolute().name
     letters = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
-    return letters.strip("_") or "project"
+    project = letters.strip("_") or "project"
+    return project if yaml.safe_load(project) == project else f'"{project}"'  # A folder may be called 2026, or no.
 
 
 def _made(path: Path, write: Callable[[Path], object]) -> bool:
