@@ -1,0 +1,124 @@
+"""Feast's two local stores as contestants of `point_in_time.py`: their environment, their process, their limits.
+
+Feast is installed by uv into an environment of its own under the cache folder of the user, never into ours. Where that
+is not possible a loud line says so, and the stores are left out. A store that takes more than the time or the memory
+allowed is stopped, and its line says that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VERSION = "0.67.0"
+STORES = {"feast, dask (default)": "dask", "feast, duckdb": "duckdb"}
+BUDGETS = {"feast, dask (default)": 100, "feast, duckdb": 8}
+"""How many times faster than the store ours must be in `BUDGET_CELL` (DESIGN, section 8)."""
+WEEK = 7 * 86_400_000_000
+CELLS: tuple[tuple[int, int, int, int | None], ...] = (
+    (100_000, 10_000, 5, WEEK),
+    (1_000_000, 100_000, 1, WEEK),
+    (1_000_000, 100_000, 1, None),
+    (1_000_000, 100_000, 5, WEEK),
+)
+"""Rows a view, labels, views, ttl in microseconds: four that fit."""
+BUDGET_CELL = CELLS[3]
+DRIVER = Path(__file__).with_name("feast_driver.py")
+POLL = 0.02
+"""Seconds between two looks at how much memory the store takes."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a store may take before it is stopped."""
+
+    seconds: float = 240.0
+    memory: int = 12 * 2**30
+
+
+class LeftOutError(Exception):
+    """Feast cannot be installed here."""
+
+
+class StoppedError(Exception):
+    """A store took more than it may, or failed."""
+
+
+def environment() -> Path:
+    """Return the Python of the environment that has Feast; make the environment if there is none yet.
+
+    Raises:
+        LeftOutError: there is no uv, or it cannot install.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "featurestore-benchmarks" / f"feast-{VERSION}"
+    python, stamp = folder / "bin" / "python", folder / ".installed"
+    if stamp.exists():
+        return python
+    own = Path(sys.executable).with_name("uv")
+    uv = str(own) if own.exists() else shutil.which("uv")
+    if uv is None:
+        raise LeftOutError("there is no uv to install it with")
+    print(f"installing Feast {VERSION} into {folder}", flush=True)
+    for command in (
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
+        [uv, "pip", "install", "--quiet", "--python", str(python), f"feast[duckdb]=={VERSION}"],
+    ):
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise LeftOutError(done.stderr.strip() or f"{command[0]} ended with {done.returncode}")
+    stamp.touch()
+    return python
+
+
+def run(python: Path, name: str, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Run a store in a process of its own and return its report. The joined table is in the file ``request["answer"]``.
+
+    Raises:
+        StoppedError: it took more time or memory than allowed, or it failed.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        asked, report, log = (Path(scratch) / file for file in ("request.json", "report.json", "log"))
+        asked.write_text(json.dumps({**request, "store": STORES[name], "folder": scratch}), encoding="utf-8")
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [str(python), "-W", "ignore", str(DRIVER), str(asked), str(report)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "FEAST_USAGE": "False", "PYTHONPATH": ""},
+            )
+            try:
+                _watch(process, limits)
+            finally:
+                process.kill()
+                process.wait()
+        if process.returncode:
+            raise StoppedError(f"failed: {(log.read_text(errors='replace').strip().splitlines() or ['no output'])[-1]}")
+        answer: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        return answer
+
+
+def _watch(process: subprocess.Popen[bytes], limits: Limits) -> None:
+    begun = time.monotonic()
+    while process.poll() is None:
+        if time.monotonic() - begun > limits.seconds:
+            raise StoppedError(f"stopped after {limits.seconds:.0f} s")
+        if _held(process.pid) > limits.memory:
+            raise StoppedError(f"stopped at {limits.memory / 2**30:.0f} GB, after {time.monotonic() - begun:.0f} s")
+        time.sleep(POLL)
+
+
+def _held(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
+    except FileNotFoundError:  # It has ended meanwhile, or the machine is no Linux: then only time is limited.
+        return 0
+    return int(status.split()[1]) * os.sysconf("SC_PAGESIZE")
