@@ -76,6 +76,16 @@ def test_a_module_has_the_name_that_its_author_uses(tmp_path: Path) -> None:
     assert _only_function(folder).qualified_name == "features.trips.n_trips"
 
 
+def test_a_folder_without_an_init_file_is_not_taken_for_a_package_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = _repository(tmp_path / "installed", features__other="")
+    (elsewhere / "features" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(elsewhere))
+    folder = _repository(tmp_path / "repository", features__trips=FUNCTION.replace("N", "5"))
+    assert _only_function(folder).qualified_name == "features.trips.n_trips"
+
+
 def test_a_module_that_was_imported_before_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _repository(tmp_path, my_own_stats=VIEW)
     monkeypatch.syspath_prepend(tmp_path)

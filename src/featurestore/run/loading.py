@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -197,6 +198,7 @@ def _importable(home: Path, names: Iterable[str], load: _Load) -> Iterator[None]
             del sys.modules[name]
     sys.path.insert(0, str(home))
     importlib.invalidate_caches()
+    sys.modules.update({top: _namespace(top, home) for top in taken if _is_namespace(home / top)})
     done = False
     try:
         yield
@@ -212,6 +214,17 @@ def _importable(home: Path, names: Iterable[str], load: _Load) -> Iterator[None]
     load.modules = own
     if str(home) not in sys.path:  # At the end, where it hides nothing: functions may import when they run.
         sys.path.append(str(home))
+
+
+def _is_namespace(folder: Path) -> bool:
+    return folder.is_dir() and not (folder / "__init__.py").exists()
+
+
+def _namespace(top: str, home: Path) -> ModuleType:
+    """Return the package of a folder without ``__init__.py``, which Python would pass over for one that has it."""
+    spec = ModuleSpec(top, None, is_package=True)
+    spec.submodule_search_locations = [str(home / top)]
+    return importlib.util.module_from_spec(spec)
 
 
 def _is_elsewhere(top: str, home: Path) -> bool:
