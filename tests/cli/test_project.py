@@ -16,7 +16,7 @@ from tests.cli.commands import run
 NOW = datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
 EVERYTHING = {
     ("entity", "driver"),
-    ("data source", "data/driver_stats.parquet"),
+    ("data source", "driver_stats"),
     ("data source", "driver_stats_push"),
     ("data source", "planned_day"),
     ("feature view", "driver_hourly_stats"),

@@ -77,6 +77,8 @@ class FileSource:
     description: str
     tags: Mapping[str, str]
     owner: str
+    is_named: bool
+    """Whether the name was given, and not told by the path."""
 
     def __init__(
         self,
@@ -116,6 +118,7 @@ class FileSource:
             "description": description,
             "tags": dict(tags or {}),
             "owner": owner,
+            "is_named": bool(name),
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
