@@ -46,7 +46,8 @@ class Materialization:
     fingerprint: str = field(default="", repr=False)
     """Digest of the code that made the result."""
     inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Features that were called while it was made, each with the digest of its code then."""
+    """Features that were called, and sources that SQL read (``source:name``), while it was made, each with its digest
+    then."""
     inherited: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Parameters that features called while it was made took from ``with_params``, not having got them by hand."""
     defaulted: tuple[str, ...] = field(default=(), repr=False)

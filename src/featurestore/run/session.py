@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any, TypeGuard
 
 from featurestore.declare.collector import Collector
 from featurestore.declare.feature import Feature
+from featurestore.declare.source import FileSource
 from featurestore.errors import FeatureStoreError
 from featurestore.instants import Clock
 from featurestore.materializer.base import Materialization
 from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.names import AnyFeature
-from featurestore.repository.parameters import same
+from featurestore.repository.parameters import digest, same
 from featurestore.run.decorating import Decorators
 
 __all__ = ["Session"]
@@ -119,14 +121,34 @@ class Session:
         bound.apply_defaults()
         return {**bound.arguments, **self.inherited(feature, given)}
 
+    def source_input(self, name: str) -> str:
+        """Return the name that a source has among the inputs of a result; no feature can bear it."""
+        return f"{_SOURCE}{name}"
+
     def digest(self, qualified_name: str) -> str:
-        """Return the fingerprint that a feature has now; empty for one that is not registered any more."""
+        """Return the fingerprint that a feature has now, or the digest of a source's declaration.
+
+        Empty for one that is not registered any more.
+        """
+        if qualified_name.startswith(_SOURCE):
+            source = self.collector.sources.get(qualified_name.removeprefix(_SOURCE))
+            return "" if source is None else _digest_of(source)
         feature = self.collector.get(qualified_name)
         return "" if feature is None else self.codes.of(feature).digest
 
     def note_schema(self, feature: AnyFeature, schema: Mapping[str, Any]) -> None:
         """Remember the columns that a feature's result had."""
         self.schemas[feature.qualified_name] = {name: str(dtype) for name, dtype in schema.items()}
+
+
+_SOURCE = "source:"
+_FOR_PEOPLE = frozenset({"name", "is_named", "description", "tags", "owner"})
+"""What is said of a source and changes nothing about the rows that are read from it."""
+
+
+def _digest_of(source: FileSource) -> str:
+    facts = {each.name: getattr(source, each.name) for each in fields(source) if each.name not in _FOR_PEOPLE}
+    return digest({**facts, "field_mapping": dict(source.field_mapping)})
 
 
 def _is_feature(value: object) -> TypeGuard[AnyFeature]:

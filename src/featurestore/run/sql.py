@@ -10,6 +10,7 @@ from featurestore.declare.source import FileSource
 from featurestore.errors import FrameError, MissingDependencyError, UnknownNameError
 from featurestore.frames import convert
 from featurestore.repository.names import find
+from featurestore.run.running import running
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,6 +92,7 @@ def _name_of(node: Mapping[str, Any]) -> str:
 def _provide(session: Session, connection: duckdb.DuckDBPyConnection, name: str) -> None:
     source = session.collector.sources.get(name)
     if source is not None:
+        _note(session, name)
         _read(connection, source).create_view(name)
         return
     try:
@@ -100,6 +102,13 @@ def _provide(session: Session, connection: duckdb.DuckDBPyConnection, name: str)
     value: Any = feature()
     table = run_sql(session, value) if isinstance(value, str) else value
     connection.register(name, convert(table, "arrow", name=feature.name, key=feature.entity))
+
+
+def _note(session: Session, source: str) -> None:
+    """Remember that the call in progress read a source: its result is stale once that is declared otherwise."""
+    call = running()
+    if call is not None:
+        call.note_calls([session.source_input(source)])
 
 
 def _read(connection: duckdb.DuckDBPyConnection, source: FileSource) -> duckdb.DuckDBPyRelation:
