@@ -67,7 +67,7 @@ def test_describe_shows_docs_parameters_schema_lineage_and_materializations(
         "downstream    tests.ratio",
         "tests.functions.test_catalogue.events",
         "LIMIT",
-        "when=2024-05-01T00:00:00: 1 rows, stored 2024-06-01 00:00:00 UTC",
+        "when=2024-05-01T00:00:00: 1 row, stored 2024-06-01 00:00:00 UTC",
         "test_catalogue.py:",
     ):
         assert part in text

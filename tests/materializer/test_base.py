@@ -3,13 +3,17 @@ from __future__ import annotations
 import enum
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.errors import ConfigurationError
-from featurestore.materializer.base import Materialization, Materializer
+from featurestore.materializer.base import Materialization, Materializations, Materializer
+from featurestore.materializer.duckdb import DuckDBMaterializer
+from featurestore.materializer.memory import MemoryMaterializer
+from featurestore.materializer.parquet import ParquetMaterializer
 from featurestore.repository.parameters import EnumMember
 
 plain = st.recursive(
@@ -83,6 +87,39 @@ def test_a_stored_record_says_when_and_how_many_rows() -> None:
 def test_people_see_the_feature_and_its_parameters() -> None:
     record = Materialization("features.events.n_favorites", {"app": "shop"}, fingerprint="x" * 64)
     assert repr(record) == "Materialization(feature_name='features.events.n_favorites', params={'app': 'shop'})"
+
+
+def test_equal_records_are_one_in_a_set() -> None:
+    record = Materialization("f", {"n": [1]}, created=datetime(2024, 5, 1, tzinfo=UTC))
+    assert {record, Materialization.from_json(record.to_json())} == {record}
+    assert len({record, Materialization("f", {"n": [2]})}) == 2
+    assert hash(Materialization("f", {"n": 1})) == hash(Materialization("f", {"n": 1.0}))  # equal, says Python
+
+
+def test_a_listing_is_a_tuple_that_prints_a_record_a_line() -> None:
+    records = tuple(Materialization("f", {"n": n}) for n in range(100))
+    assert Materializations(records) == records
+    assert repr(Materializations(records[:1])) == repr(records[:1])
+    assert repr(Materializations(records[:2])) == repr(records[:2]).replace("), Mat", "),\n Mat")
+    lines = repr(Materializations(records)).splitlines()
+    assert (len(lines), lines[30]) == (61, " ... 40 more,")
+
+
+def test_a_listing_is_a_table_in_a_notebook() -> None:
+    html = Materializations([Materialization("f", {"app": "<b>"}, rows=1234)])._repr_html_()
+    assert "<td style='text-align:left'>app=&#x27;&lt;b&gt;&#x27;</td><td style='text-align:left'>1,234</td>" in html
+    many = Materializations(Materialization("f", {"n": n}) for n in range(100))._repr_html_()
+    assert (many.count("<tr>"), many.count("... 40 more")) == (62, 1)
+
+
+def test_a_materializer_says_where_it_keeps_results(tmp_path: Path) -> None:
+    made = [MemoryMaterializer(), ParquetMaterializer(tmp_path), DuckDBMaterializer(tmp_path / "x.duckdb")]
+    assert list(map(repr, made)) == [
+        "MemoryMaterializer(0 stored)",
+        f"ParquetMaterializer({str(tmp_path)!r})",
+        f"DuckDBMaterializer({str(tmp_path / 'x.duckdb')!r}, schema='feature_store')",
+    ]
+    assert repr(DuckDBMaterializer(":memory:")) == "DuckDBMaterializer(a connection, schema='feature_store')"
 
 
 def test_an_adapter_without_the_four_methods_cannot_be_made() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache, update_wrapper
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from featurestore.declare import dispatch
@@ -23,7 +24,7 @@ from featurestore.repository import parameters
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ROW", "Materialization", "Materializer"]
+__all__ = ["ROW", "Materialization", "Materializations", "Materializer"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +63,10 @@ class Materialization:
     """What is needed to hand the result back in the form in which the function returned it. JSON data."""
     schema: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Column names with the names of their types, for people."""
+
+    def __hash__(self) -> int:
+        # Not by the identity, which tells parameters apart that Python calls equal, such as 1 and 1.0.
+        return hash((self.feature_name, frozenset(self.params), self.fingerprint, self.created))
 
     @cached_property
     def identity(self) -> str:
@@ -103,6 +108,46 @@ class Materialization:
     def stored(self, *, created: datetime, rows: int) -> Materialization:
         """Return the same record with when it was stored and how many rows it has."""
         return replace(self, created=created, rows=rows)
+
+
+class Materializations(tuple[Materialization, ...]):
+    """Records as a tuple that prints one a line, and in notebooks as a table; of very many only both ends.
+
+    Example:
+        >>> Materializations([Materialization("f", {"n": 1}), Materialization("f", {"n": 2})])
+        (Materialization(feature_name='f', params={'n': 1}),
+         Materialization(feature_name='f', params={'n': 2}))
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if len(self) < 2:
+            return super().__repr__()
+        lines = [repr(record) for record in self]
+        left_out = len(lines) - 2 * _SHOWN
+        if left_out > 0:
+            lines[_SHOWN:-_SHOWN] = [f"... {left_out:,} more"]
+        return f"({f',{chr(10)} '.join(lines)})"
+
+    def _repr_html_(self) -> str:
+        row, cell = "<tr>{}</tr>".format, "<td style='text-align:left'>{}</td>".format
+        shown = [row("".join(cell(escape(text)) for text in _cells(record))) for record in self]
+        left_out = len(shown) - 2 * _SHOWN
+        if left_out > 0:
+            shown[_SHOWN:-_SHOWN] = [row(cell(f"... {left_out:,} more"))]
+        head = "".join(f"<th style='text-align:left'>{title}</th>" for title in _TITLES)
+        return f"<table><tr>{head}</tr>{''.join(shown)}</table>"
+
+
+_SHOWN = 30
+"""Records at either end that are printed of a long listing."""
+_TITLES = ("feature", "parameters", "rows", "stored (UTC)")
+
+
+def _cells(record: Materialization) -> tuple[str, ...]:
+    stored = f"{record.created:%Y-%m-%d %H:%M:%S}"
+    return (record.feature_name, parameters.shown(record.params), f"{record.rows:,}", stored)
 
 
 class Materializer(ABC):
@@ -202,7 +247,7 @@ class Materializer(ABC):
         """
         return dispatch.current().materialize(self, feature, params, force=force)  # type: ignore[no-any-return]
 
-    def materialize_range(self, feature: Any, *, progress: bool = True, **params: Any) -> tuple[Materialization, ...]:
+    def materialize_range(self, feature: Any, *, progress: bool = True, **params: Any) -> Materializations:
         """Backfill: materialize each point of the grids among ``params`` (`every`, lists) that has no fresh result.
 
         Every point is stored on its own, so an interrupted backfill goes on where it stopped when called again.
@@ -212,10 +257,10 @@ class Materializer(ABC):
         """
         return dispatch.current().materialize_range(self, feature, params, progress=progress)  # type: ignore[no-any-return]
 
-    def list_materializations(self, feature: Any = None) -> tuple[Materialization, ...]:
+    def list_materializations(self, feature: Any = None) -> Materializations:
         """Return what is stored of ``feature`` (``None``: of all), ordered by name, parameters and age."""
         name = None if feature is None else dispatch.current().resolve(feature).qualified_name
-        return tuple(sorted(self.entries(name), key=_listing_order))
+        return Materializations(sorted(self.entries(name), key=_listing_order))
 
     def scan(self, feature: Any, **params: Any) -> pl.LazyFrame:
         """Return the stored result of ``feature`` with ``params`` as a LazyFrame, whatever the function returns.
@@ -225,7 +270,7 @@ class Materializer(ABC):
         """
         return dispatch.current().scan(self, feature, params)  # type: ignore[no-any-return]
 
-    def delete(self, feature: Any, *, dry_run: bool = False, **params: Any) -> tuple[Materialization, ...]:
+    def delete(self, feature: Any, *, dry_run: bool = False, **params: Any) -> Materializations:
         """Remove the results of ``feature`` whose parameters include ``params`` (none given: all of them).
 
         Args:
@@ -234,7 +279,7 @@ class Materializer(ABC):
         Returns:
             The records of what was, or would be, removed.
         """
-        doomed = tuple(entry for entry in self.list_materializations(feature) if _includes(entry, params))
+        doomed = Materializations(entry for entry in self.list_materializations(feature) if _includes(entry, params))
         return self._remove(doomed, dry_run=dry_run)
 
     def prune(
@@ -244,7 +289,7 @@ class Materializer(ABC):
         keep_last: int | None = None,
         older_than: str | timedelta | datetime | None = None,
         dry_run: bool = False,
-    ) -> tuple[Materialization, ...]:
+    ) -> Materializations:
         """Remove old results of ``feature`` (``None``: of every feature).
 
         Args:
@@ -264,9 +309,9 @@ class Materializer(ABC):
         doomed = expendable(
             self.list_materializations(feature), keep_last=keep_last, older_than=older_than, is_fresh=store.is_fresh
         )
-        return self._remove(doomed, dry_run=dry_run)
+        return self._remove(Materializations(doomed), dry_run=dry_run)
 
-    def _remove(self, doomed: tuple[Materialization, ...], *, dry_run: bool) -> tuple[Materialization, ...]:
+    def _remove(self, doomed: Materializations, *, dry_run: bool) -> Materializations:
         if not dry_run:
             for entry in doomed:
                 self.drop(entry)

@@ -91,6 +91,10 @@ class DuckDBMaterializer(Materializer):
         self.lock_timeout = to_duration(lock_timeout)
         self._catalogue = f"{quoted(schema)}.materializations"
 
+    def __repr__(self) -> str:
+        place = "a connection" if self.path is None else repr(str(self.path))
+        return f"DuckDBMaterializer({place}, schema={self.schema!r})"
+
     def put(self, record: Materialization, frame: pl.DataFrame) -> None:
         import polars as pl
 

@@ -45,6 +45,9 @@ class MemoryMaterializer(Materializer):
         self._stored: dict[str, tuple[Materialization, pl.DataFrame]] = {}
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"MemoryMaterializer({len(self._stored)} stored)"
+
     def put(self, record: Materialization, frame: pl.DataFrame) -> None:
         require_data(record, frame, where="memory")
         # The record goes through its text, as in every other store: what is read back is what would be there too.

@@ -78,6 +78,9 @@ class ParquetMaterializer(Materializer):
         self.row_group_size = row_group_size
         self._records: dict[str, tuple[tuple[int, int, int], Materialization]] = {}
 
+    def __repr__(self) -> str:
+        return f"ParquetMaterializer({str(self.path)!r})"
+
     def put(self, record: Materialization, frame: pl.DataFrame) -> None:
         _require_storable(record, frame)
         target = self._file_of(record)

@@ -163,7 +163,7 @@ def _listed(stored: Stored) -> str:
     if not stored.candidates:
         return f"{stored.feature_name}: nothing materialized"
     lines = [
-        f"{stored.feature_name}: {_params(candidate.params)}{'' if candidate.fresh else '  (stale)'}"
+        f"{stored.feature_name}: {parameters.shown(candidate.params)}{'' if candidate.fresh else '  (stale)'}"
         for candidate in stored.candidates[:_SHOWN]
     ]
     more = len(stored.candidates) - _SHOWN
@@ -171,10 +171,6 @@ def _listed(stored: Stored) -> str:
 
 
 _SHOWN = 10
-
-
-def _params(params: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_plain(value)}" for name, value in params.items()) or "no parameters"
 
 
 def _plain(value: Any) -> str:

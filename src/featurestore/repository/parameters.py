@@ -21,7 +21,7 @@ from typing import Any, cast
 from featurestore.errors import ParameterError
 from featurestore.instants import to_instant, to_micros
 
-__all__ = ["EnumMember", "decode", "digest", "digest_each", "encode", "order_key", "same"]
+__all__ = ["EnumMember", "decode", "digest", "digest_each", "encode", "order_key", "same", "shown"]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -78,6 +78,22 @@ def digest_each(params: Mapping[str, object]) -> dict[str, str]:
         (True, False)
     """
     return {name: digest({"value": value}) for name, value in params.items()}
+
+
+def shown(params: Mapping[str, object]) -> str:
+    """Return ``params`` as people write them.
+
+    Example:
+        >>> shown({"when": datetime(2024, 5, 1), "app": "shop"})
+        "when=2024-05-01T00:00:00, app='shop'"
+        >>> shown({})
+        'no parameters'
+    """
+    return ", ".join(f"{name}={_shown(value)}" for name, value in params.items()) or "no parameters"
+
+
+def _shown(value: object) -> str:
+    return value.isoformat() if isinstance(value, (date, time)) else repr(value)
 
 
 def same(left: object, right: object) -> bool:

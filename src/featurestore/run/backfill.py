@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from featurestore.errors import ParameterError
-from featurestore.materializer.base import Materialization, Materializer
+from featurestore.materializer.base import Materializations, Materializer
 from featurestore.repository.names import AnyFeature
 from featurestore.run.results import materialize, points
 from featurestore.run.session import Session
@@ -22,7 +22,7 @@ def materialize_range(
     params: Mapping[str, Any],
     *,
     progress: bool,
-) -> tuple[Materialization, ...]:
+) -> Materializations:
     """Materialize every combination of the grids and lists among ``params`` that has no fresh result.
 
     Each is stored on its own: an interruption loses the one in the making, and the next call goes on from there.
@@ -39,7 +39,7 @@ def materialize_range(
             fix=f"materializer.materialize_range({feature.name}, when=fs.every('1d', start, end))",
         )
     with _shown(feature.name, todo, visible=progress) as steps:
-        return tuple(materialize(session, materializer, feature, point, force=False) for point in steps)
+        return Materializations(materialize(session, materializer, feature, point, force=False) for point in steps)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from featurestore.materializer.base import Materialization
 from featurestore.repository.descriptions import Description
 from featurestore.repository.lineage import lineage_of
 from featurestore.repository.names import AnyFeature
+from featurestore.repository.parameters import shown
 from featurestore.run.results import is_fresh
 from featurestore.run.session import Session
 
@@ -52,10 +53,6 @@ def _type_name(dtype: Any) -> str:
 
 
 def _line(session: Session, record: Materialization) -> str:
-    params = ", ".join(f"{name}={_plain(value)}" for name, value in record.params.items()) or "no parameters"
     stale = "" if is_fresh(session, record) else "  (stale)"
-    return f"{params}: {record.rows} rows, stored {record.created:%Y-%m-%d %H:%M:%S} UTC{stale}"
-
-
-def _plain(value: object) -> str:
-    return str(value.isoformat()) if hasattr(value, "isoformat") else repr(value)
+    rows = "1 row" if record.rows == 1 else f"{record.rows:,} rows"
+    return f"{shown(record.params)}: {rows}, stored {record.created:%Y-%m-%d %H:%M:%S} UTC{stale}"

@@ -24,7 +24,7 @@ from featurestore.run.session import Session
 from featurestore.settings import Config
 
 if TYPE_CHECKING:
-    from featurestore.materializer.base import Materialization, Materializer
+    from featurestore.materializer.base import Materialization, Materializations, Materializer
     from featurestore.run.jobs import RetrievalJob
 
 __all__ = ["Functions", "Params"]
@@ -272,7 +272,7 @@ class Functions:
 
     def materialize_range(
         self, materializer: Materializer, feature: Any, params: Mapping[str, Any], *, progress: bool
-    ) -> tuple[Materialization, ...]:
+    ) -> Materializations:
         """Materialize every point of the grids among ``params`` that has no fresh result yet."""
         return backfill.materialize_range(self._session, materializer, self.resolve(feature), params, progress=progress)
 
