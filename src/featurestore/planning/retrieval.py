@@ -331,17 +331,21 @@ def _function(one: Asked, naming: _Naming) -> tuple[AnyFeature, str]:
 
 
 def _computed(asked: Asked, naming: _Naming) -> Computed:
-    """Hand a function its inputs by their short names, and by ``<view>__<feature>`` too."""
+    """Hand a function its inputs by their short names, and by ``<view>__<feature>`` too.
+
+    A short name that could mean two features means neither, and one of the request is the request's.
+    """
     assert isinstance(asked.view, OnDemandFeatureView)
-    inputs: dict[str, str] = {}
-    for source in asked.view.sources:
-        if isinstance(source, RequestSource):
-            inputs |= {field.name: field.name for field in source.schema}
-            continue
-        one = _input(source)
-        for feature in naming.of(one):
-            inputs[feature] = inputs[f"{one.name}__{feature}"] = _hidden(one, feature)
-    return Computed(asked.view, tuple(inputs.items()), tuple(naming.of(asked).items()))
+    sources = asked.view.sources
+    requested = {
+        field.name: field.name for source in sources if isinstance(source, RequestSource) for field in source.schema
+    }
+    joined = merged(_input(source) for source in sources if not isinstance(source, RequestSource))
+    features = [(one, feature) for one in joined for feature in naming.of(one)]
+    names = [feature for _, feature in features]
+    short = {feature: _hidden(one, feature) for one, feature in features if names.count(feature) == 1}
+    long = {f"{one.name}__{feature}": _hidden(one, feature) for one, feature in features}
+    return Computed(asked.view, tuple((long | short | requested).items()), tuple(naming.of(asked).items()))
 
 
 def _hidden_view(one: Asked, naming: _Naming) -> ViewJoin:

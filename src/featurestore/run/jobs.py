@@ -130,7 +130,8 @@ class RetrievalJob:
             return convert(rows.drop(self._labels.hidden), "pandas")  # type: ignore[no-any-return]
         import pandas as pd
 
-        labels = from_polars(rows, self._labels.shape)
+        given = self._labels.given
+        labels = from_polars(rows, self._labels.shape) if given is None else given
         added = convert(rows.select(self._added()), "pandas").set_axis(labels.index, axis=0)
         together: pd.DataFrame = pd.concat([labels, added], axis=1)
         return together
@@ -186,7 +187,8 @@ class RetrievalJob:
     def write_parquet(self, path: str | PathLike[str]) -> None:
         """Write the rows to a Parquet file, which bears its name only once it is whole.
 
-        Where they would take more than a share of the memory allowed, labels are joined and written slice by slice.
+        Where they would take more than a share of the memory allowed, labels are joined and written slice by slice;
+        not so with column functions, which see all the rows at once here as everywhere.
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +230,7 @@ class RetrievalJob:
         """Return the rows as a LazyFrame that makes them slice by slice, where they are many."""
         height = self._plan.labels.height
         step = explaining.labels_at_once(self._plan)
-        if self._made or step >= height:
+        if self._made or step >= height or self._retrieval.columns:
             return self.to_polars().lazy()
         from polars.io.plugins import register_io_source
 

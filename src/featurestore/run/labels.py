@@ -53,6 +53,8 @@ class Labels:
     """What they were asked for by."""
     hidden: tuple[str, ...] = ()
     """Columns that are no columns of the user's: an unnamed index, a parsed time."""
+    given: Any = field(default=None, repr=False)
+    """The user's pandas frame, if it is one: what comes back of the labels is that, whatever its columns hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,17 @@ def read_labels(value: Any, *, sources: Mapping[str, FileSource], base: Path) ->
     frame = normal.frame.lazy().collect()
     timestamp, parsed = _timestamp(frame, normal.hidden)
     hidden = normal.hidden if parsed is None else (*normal.hidden, _PARSED)
-    return Labels(frame if parsed is None else frame.with_columns(parsed), timestamp, normal.shape, query, hidden)
+    given = _own(value) if kind is Kind.PANDAS else None
+    return Labels(
+        frame if parsed is None else frame.with_columns(parsed), timestamp, normal.shape, query, hidden, given
+    )
+
+
+def _own(value: Any) -> Any:
+    """Return a copy that the user's changes do not reach; from pandas 3 on it costs nothing until there is one."""
+    import pandas as pd
+
+    return value.copy(deep=int(pd.__version__.partition(".")[0]) < 3) if isinstance(value, pd.DataFrame) else None
 
 
 # ---- the time column --------------------------------------------------------------------------------------------
@@ -169,6 +181,7 @@ def _from_sql(text: str, sources: Mapping[str, FileSource], base: Path) -> Any:
         raise MissingDependencyError.for_extra("duckdb", "duckdb", purpose="SQL text as labels") from error
     connection = duckdb.connect()
     try:
+        connection.execute("SET TimeZone = 'UTC'")  # What is naive is UTC, wherever the machine stands.
         for name in sorted(connection.get_table_names(text)):
             _provide(connection, name, sources, base)
         return to_polars(connection.sql(text), name="entity_df").frame.lazy().collect()
@@ -221,10 +234,22 @@ def generated(wanted: Range, tables: Mapping[str, Table]) -> Labels:
         points = [to_micros(point) for point in grid(wanted.every, from_micros(start), from_micros(end))]
         at = pl.LazyFrame({TIMESTAMP: points}, schema={TIMESTAMP: pl.Int64})
         found = known.select(keys).unique().join(at, how="cross") if keys else at
-    labels = found.sort(TIMESTAMP, *keys).collect().select(*keys, pl.col(TIMESTAMP).cast(_UTC))
+    labels = _collected(found.sort(TIMESTAMP, *keys), giving).select(*keys, pl.col(TIMESTAMP).cast(_UTC))
     span = f"from {from_micros(start).isoformat()} to {from_micros(end).isoformat()}"
     query = f"all rows {span}" if wanted.every is None else f"every {wanted.every} {span}"
     return Labels(labels, TIMESTAMP, {"kind": str(Kind.POLARS)}, query)
+
+
+def _collected(rows: pl.LazyFrame, tables: Mapping[str, Table]) -> pl.DataFrame:
+    try:
+        return rows.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise FrameError(
+            "a source cannot be read as declared",
+            found=str(error).partition("\n")[0],
+            expected=f"readable rows in {', '.join(dict.fromkeys(table.scan.source for table in tables.values()))}",
+            fix="text in a time column must be ISO 8601; files must not change while they are read",
+        ) from error
 
 
 def _common_keys(tables: Mapping[str, Table]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.dtypes import AnyType
 from featurestore.errors import FrameError, MissingColumnError
 from featurestore.frames import convert, describe, kind_of
+from featurestore.frames.base import Kind
 
 __all__ = ["compute", "polars_type"]
 
@@ -72,8 +73,26 @@ def _frame(view: OnDemandFeatureView, inputs: pl.DataFrame) -> pl.DataFrame:
     value = view.function(convert(inputs, view.mode))
     if kind_of(value) is None:
         raise _no_table(view, value, f"a {view.mode} frame")
+    if kind_of(value) is Kind.PANDAS:
+        value = _in_order(view, value, inputs.height)
     frame: pl.DataFrame = convert(value, "polars", name=view.name)
     return frame
+
+
+def _in_order(view: OnDemandFeatureView, value: Any, height: int) -> Any:
+    """Return a pandas frame in the order of the rows that went in: it may come back sorted, its index says how."""
+    rows = range(height)
+    if len(value) != height or list(value.index) == list(rows):
+        return value
+    if set(value.index) != set(rows):
+        raise FrameError(
+            f"on-demand feature view {view.name!r} returned a frame whose index is not that of its inputs",
+            found=f"{type(value.index).__name__} of {list(value.index[:3])}...",
+            expected=f"each of the {height} rows once",
+            fix="keep the index of the frame that it is handed, or end with .reset_index(drop=True) if the order is "
+            "that of the rows",
+        )
+    return value.loc[list(rows)]
 
 
 def _mapping(view: OnDemandFeatureView, value: Any) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
     library = _duckdb()
     connection: duckdb.DuckDBPyConnection = library.connect()
     try:
+        connection.execute("SET TimeZone = 'UTC'")  # What is naive is UTC, wherever the machine stands.
         for name in sorted(_tables_of(connection, text)):
             _provide(session, connection, name)
         relation: duckdb.DuckDBPyRelation = connection.sql(text)
