@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
 from featurestore.engines._selection import Relation
 from featurestore.engines._sources import OpenPlan, OpenRead
+from featurestore.instants import from_micros, to_micros
 from featurestore.planning.training import ViewJoin
 
 __all__ = ["is_plain", "relation"]
@@ -130,7 +131,6 @@ def _time_bounds(source: OpenRead, name: str) -> Iterable[str]:
 
 
 def _timestamp(micros: int) -> str:
-    first, last = _YEARS
-    span = timedelta(microseconds=micros) if abs(micros) < 10**17 * 3 else None
-    moment = (last if micros > 0 else first) if span is None else datetime(1970, 1, 1) + span
+    first, last = (to_micros(year) for year in _YEARS)
+    moment = from_micros(min(max(micros, first), last)).replace(tzinfo=None)
     return f"'{moment.isoformat(sep=' ')}+00'::TIMESTAMP"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from featurestore.instants import from_micros
+from featurestore.instants import from_micros, to_micros
 from featurestore.planning.scans import KeyRange, Read
 from featurestore.planning.training import TrainingPlan, ViewJoin
 
 __all__ = ["explain"]
 
 _MEGABYTE = 1 << 20
+_FIRST = to_micros("0001-01-01")
+"""Before it no calendar has a date: a ttl that reaches there bounds nothing."""
 
 
 def explain(plan: TrainingPlan) -> str:
@@ -55,7 +57,7 @@ def _read(read: Read) -> Iterator[str]:
     yield f"  read {read.scan.source} ({rows}): {', '.join(read.columns)}"
     if read.tie_columns:
         yield f"    to order rows of equal times, if there are such: {', '.join(read.tie_columns)}"
-    if read.earliest is not None:
+    if read.earliest is not None and read.earliest >= _FIRST:
         yield f"    only {read.scan.timestamp} >= {from_micros(read.earliest).isoformat()}"
     if read.latest is not None:
         yield f"    only {read.scan.timestamp} <= {from_micros(read.latest).isoformat()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from featurestore.engines.survey import survey
-from featurestore.instants import from_micros
+from featurestore.instants import from_micros, to_micros
 from featurestore.planning.retrieval import Retrieval
 from featurestore.planning.scans import Read
 from featurestore.planning.training import TrainingPlan, ViewJoin
@@ -14,6 +14,8 @@ __all__ = ["explain", "label_range", "labels_at_once"]
 
 _VALUE = 16
 """Bytes that a value of the answer is taken to need."""
+_FIRST = to_micros("0001-01-01")
+"""Before it no calendar has a date: a ttl that reaches there bounds nothing."""
 _SLICES = 8
 """Parts of the memory allowed, of which the answer may take one."""
 
@@ -64,7 +66,7 @@ def _scan(read: Read) -> Iterator[str]:
 
 
 def _bounds(read: Read) -> Iterator[str]:
-    if read.earliest is not None:
+    if read.earliest is not None and read.earliest >= _FIRST:
         yield f"{read.scan.timestamp} >= {_time(read.earliest)}"
     if read.latest is not None:
         yield f"{read.scan.timestamp} <= {_time(read.latest)}"

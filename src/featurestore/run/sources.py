@@ -130,7 +130,7 @@ def _files(source: FileSource, base: Path) -> list[str]:
         return [str(path)]
     if path.is_dir():
         found = [file for ending in _ENDINGS[source.format] for file in path.rglob(f"*{ending}")]
-        files = [str(file) for file in found if not file.name.startswith((".", "_"))]
+        files = [str(file) for file in found if not any(map(_is_hidden, file.relative_to(path).parts))]
     else:
         files = [file for file in glob.glob(str(path), recursive=True) if os.path.isfile(file)]  # noqa: PTH113, PTH207  Absolute patterns.
     if not files:
@@ -141,6 +141,11 @@ def _files(source: FileSource, base: Path) -> list[str]:
             fix="check the path: relative ones are looked up from the repository's folder",
         )
     return sorted(set(files))
+
+
+def _is_hidden(part: str) -> bool:
+    """Whether it is what writers keep beside their rows: logs, checkpoints, unfinished files. No hive partition is."""
+    return part.startswith((".", "_")) and "=" not in part
 
 
 def _from_files(source: FileSource, files: Sequence[str]) -> Opened:
