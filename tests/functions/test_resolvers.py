@@ -225,3 +225,60 @@ def test_with_arguments_that_python_gives_no_name_a_direct_call_is_resolved_too(
     fs.add_decorator(memory.decorator)
     memory.materialize(f, when=3)
     assert f(Last()) == {3: []}
+
+
+# ---- resolvers where values are wanted -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("forgotten", [Last, First, AtOrBefore])
+def test_a_resolver_without_its_parentheses_is_an_error_that_shows_them(
+    fs: FeatureStore, memory: MemoryMaterializer, forgotten: Any
+) -> None:
+    a = table(fs, "a")
+    asked = (
+        lambda: fs.with_params(when=forgotten),
+        lambda: a(forgotten),
+        lambda: a(when=forgotten),
+        lambda: memory.materialize(a, when=forgotten),
+        lambda: memory.scan(a, when=forgotten),
+    )
+    for ask in asked:
+        with pytest.raises(ParameterError, match=rf"fix: +write when=fs\.{forgotten.__name__}\(t?\)"):
+            ask()
+
+
+def test_another_class_is_a_value_like_any(fs: FeatureStore) -> None:
+    @fs.register_feature(name="tests.f")
+    def f(kind: type) -> dict[str, str]:
+        return {"kind": kind.__name__}
+
+    assert f(int) == {"kind": "int"}
+
+
+def test_scan_resolves_among_what_is_stored_of_the_feature_there(
+    two: tuple[Any, Any], materializer: Materializer
+) -> None:
+    a, b = two
+    assert materializer.scan(a, when=Last()).collect()["a"].to_list() == [day(4)]
+    assert materializer.scan(b, when=First()).collect()["b"].to_list() == [day(2)]
+    assert materializer.scan(b, when=AtOrBefore(day(3))).collect()["b"].to_list() == [day(3)]
+
+
+def test_scan_needs_no_attached_materializer_and_says_when_nothing_is_stored(
+    fs: FeatureStore, memory: MemoryMaterializer
+) -> None:
+    a = table(fs, "a")
+    with pytest.raises(NotMaterializedError, match=r"tests\.a: nothing materialized"):
+        memory.scan(a, when=Last())
+    memory.materialize(a, when=day(1))
+    assert memory.scan(a, when=Last()).collect()["a"].to_list() == [day(1)]
+
+
+def test_materialize_takes_one_value_and_says_what_is_for_many_and_what_for_stored_ones(
+    fs: FeatureStore, memory: MemoryMaterializer
+) -> None:
+    a = table(fs, "a")
+    with pytest.raises(ParameterError, match=r"materialize_range\(a, when=fs\.every"):
+        memory.materialize(a, when=featurestore.every("1d", day(1), day(2)))
+    with pytest.raises(ParameterError, match=r"name the value: Last\(\) is for asking"):
+        memory.materialize(a, when=Last())

@@ -265,6 +265,8 @@ class Materializer(ABC):
     def scan(self, feature: Any, **params: Any) -> pl.LazyFrame:
         """Return the stored result of ``feature`` with ``params`` as a LazyFrame, whatever the function returns.
 
+        ``Last()`` and the other resolvers choose among what is stored of this feature here.
+
         Raises:
             NotMaterializedError: no fresh result is stored; says what is.
         """

@@ -11,7 +11,7 @@ from featurestore.errors import NotMaterializedError, ParameterError
 from featurestore.repository import parameters
 from featurestore.resolvers import AtOrBefore, First, Resolver
 
-__all__ = ["Candidate", "Stored", "resolve"]
+__all__ = ["Candidate", "Stored", "require_instances", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,23 @@ class Stored:
     dimensions: tuple[str, ...]
     """Those of the feature's parameters that are to be resolved."""
     candidates: tuple[Candidate, ...]
+
+
+def require_instances(params: Mapping[str, object]) -> None:
+    """Refuse ``Last`` where ``Last()`` is meant.
+
+    Raises:
+        ParameterError: the class of a resolver.
+    """
+    for name, value in params.items():
+        if isinstance(value, type) and issubclass(value, Resolver):
+            limit = "t" if value is AtOrBefore else ""
+            raise ParameterError(
+                f"{value.__name__} without parentheses",
+                found=f"{name}={value.__name__}",
+                expected=f"{name}={value.__name__}({limit})",
+                fix=f"write {name}=fs.{value.__name__}({limit})",
+            )
 
 
 def resolve(stored: Sequence[Stored], wanted: Mapping[str, Resolver]) -> dict[str, Any]:

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from featurestore.errors import NotMaterializedError
-from featurestore.materializer.base import Materialization
 from featurestore.planning.calls import Call
-from featurestore.planning.resolving import Candidate, Stored, resolve
 from featurestore.repository.names import AnyFeature
 from featurestore.resolvers import AtOrBefore, First, Last
 from featurestore.run.inheriting import inheriting, note_call
-from featurestore.run.results import freshness
+from featurestore.run.resolving import resolved_in, resolvers_in
 from featurestore.run.running import Listed, Running, evaluate, listing, running
 from featurestore.run.session import Session
 
 __all__ = ["call", "call_for_table", "resolved"]
 
-_RESOLVERS = frozenset({Last, First, AtOrBefore})
+_TO_RESOLVE = frozenset({Last, First, AtOrBefore, type})  # a class may be one of these without its parentheses
 
 
 def call(session: Session, feature: AnyFeature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -27,7 +25,7 @@ def call(session: Session, feature: AnyFeature, args: tuple[Any, ...], kwargs: d
     if parent is not None:
         kwargs = inheriting(session, parent, feature, args, kwargs)
     function, running_now = session.decorators.composed(feature), Running(feature, parent)
-    if (args or kwargs) and not _RESOLVERS.isdisjoint(map(type, (*args, *kwargs.values()))):
+    if (args or kwargs) and not _TO_RESOLVE.isdisjoint(map(type, (*args, *kwargs.values()))):
         args, kwargs, known = _resolved_call(session, feature, args, kwargs)
         with listing(known):
             return evaluate(running_now, function, args, kwargs)
@@ -65,7 +63,7 @@ def resolved(session: Session, calls: Sequence[Call], params: Mapping[str, Any])
     Raises:
         NotMaterializedError: no materializer serves any of the features, or they have nothing in common.
     """
-    wanted = {name: value for name, value in params.items() if type(value) in _RESOLVERS}
+    wanted = resolvers_in(params)
     if not wanted:
         return dict(params), {}
     served = [(each, serving) for each in calls if (serving := session.decorators.materializer(each.feature))]
@@ -77,26 +75,4 @@ def resolved(session: Session, calls: Sequence[Call], params: Mapping[str, Any])
             expected="a materializer that knows what is stored",
             fix="fs.add_decorator(materializer.decorator)",
         )
-    known = {
-        (serving, name): serving.entries(name) for each, serving in served for name in [each.feature.qualified_name]
-    }
-    stored = [
-        _stored(session, each, known[serving, each.feature.qualified_name], params, wanted) for each, serving in served
-    ]
-    return {**params, **resolve(stored, wanted)}, known
-
-
-def _stored(
-    session: Session,
-    each: Call,
-    records: Sequence[Materialization],
-    params: Mapping[str, Any],
-    wanted: Mapping[str, Any],
-) -> Stored:
-    feature = each.feature
-    complete = session.identity_params(feature, (), each.params, params)
-    dimensions = tuple(name for name in complete if name in wanted)
-    is_fresh = freshness(session)
-    candidates = tuple(Candidate(each.params, each.param_digests, is_fresh(each)) for each in records)
-    fixed = {name: value for name, value in complete.items() if name not in dimensions}
-    return Stored(feature.qualified_name, fixed, dimensions, candidates)
+    return resolved_in(session, served, params)

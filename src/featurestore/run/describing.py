@@ -10,7 +10,7 @@ from featurestore.repository.descriptions import Description
 from featurestore.repository.lineage import lineage_of
 from featurestore.repository.names import AnyFeature
 from featurestore.repository.parameters import shown
-from featurestore.run.results import is_fresh
+from featurestore.run.freshness import is_fresh
 from featurestore.run.session import Session
 
 __all__ = ["describe"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,10 +23,14 @@ from featurestore.errors import (
 from featurestore.frames import describe, from_polars, kind_of, to_polars
 from featurestore.instants import Grid
 from featurestore.materializer.base import ROW, Materialization, Materializer
-from featurestore.planning.calls import plan_calls
+from featurestore.planning.calls import Call, plan_calls
+from featurestore.planning.resolving import require_instances
 from featurestore.repository import parameters
 from featurestore.repository.names import AnyFeature
+from featurestore.resolvers import Resolver
+from featurestore.run.freshness import freshness, is_fresh
 from featurestore.run.inheriting import inheriting
+from featurestore.run.resolving import resolved_in
 from featurestore.run.running import Running, evaluate, given, giving, listed, running
 from featurestore.run.session import Session
 from featurestore.run.sql import run_sql
@@ -35,38 +38,9 @@ from featurestore.run.sql import run_sql
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["answer", "freshness", "is_fresh", "materialize", "points", "scan"]
+__all__ = ["answer", "materialize", "points", "scan"]
 
 Function = Callable[..., Any]
-
-
-def is_fresh(session: Session, record: Materialization) -> bool:
-    """Tell whether the code that made ``record``, all that was called included, is that of now, and its age fits."""
-    return freshness(session)(record)
-
-
-def freshness(session: Session, called: AnyFeature | None = None) -> Callable[[Materialization], bool]:
-    """Return `is_fresh` as it answers at this moment, for many records: no feature's code is looked at twice.
-
-    Args:
-        session: the store's.
-        called: the feature that the records are of, where one is called that was redefined meanwhile. By default
-            the one that is registered now.
-    """
-    code_of = functools.cache(session.digest)
-    now = session.clock.now()
-    own = functools.cache(lambda name: code_of(name) if called is None else session.codes.of(called).digest)
-
-    def is_fresh(record: Materialization) -> bool:
-        feature = called or session.collector.get(record.feature_name)
-        if feature is None or record.fingerprint != own(record.feature_name):
-            return False
-        if any(code_of(name) != known for name, known in record.inputs.items()):
-            return False
-        max_age = feature.declaration.max_age
-        return max_age is None or now - record.created <= max_age
-
-    return is_fresh
 
 
 # ---- answering -------------------------------------------------------------------------------------------------
@@ -210,6 +184,7 @@ def materialize(
     session: Session, materializer: Materializer, feature: AnyFeature, params: Mapping[str, Any], *, force: bool
 ) -> Materialization:
     """Compute ``feature`` with ``params``, past its own cache, and store the result."""
+    _require_values(feature, params)
     (planned,) = plan_calls([feature], params, inherited={feature.qualified_name: session.handed_on(feature)})
     identity = _copied(session.identity_params(feature, (), planned.params, params))
     fresh = [] if force else _fresh(session, materializer, feature, identity, params)
@@ -228,6 +203,22 @@ def materialize(
         collected = evaluate(call, computed, (), {})
     _require_known(session, call, identity)
     return _store(session, materializer, call, identity, collected)
+
+
+def _require_values(feature: AnyFeature, params: Mapping[str, Any]) -> None:
+    """Refuse what stands for other values: what is stored already, or many."""
+    require_instances(params)
+    for name, value in params.items():
+        if isinstance(value, Grid | Resolver):
+            many = isinstance(value, Grid)
+            raise ParameterError(
+                "materialize makes one result",
+                found=f"{name}={value!r}",
+                expected=f"one value of {name}",
+                fix=f"materializer.materialize_range({feature.name}, {name}=fs.every(...))"
+                if many
+                else f"name the value: {value!r} is for asking what is stored, as in scan and get_features",
+            )
 
 
 def _fresh(
@@ -356,7 +347,9 @@ def points(params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def scan(session: Session, materializer: Materializer, feature: AnyFeature, params: Mapping[str, Any]) -> pl.LazyFrame:
     """Return the stored result of ``feature`` with ``params``, unread."""
-    (planned,) = plan_calls([feature], params, inherited={feature.qualified_name: session.handed_on(feature)})
+    (asked,) = plan_calls([feature], params, inherited={feature.qualified_name: session.handed_on(feature)})
+    params, _ = resolved_in(session, [(asked, materializer)], params)
+    planned = Call(feature, {name: params[name] for name in asked.params})
     identity = session.identity_params(feature, (), planned.params, params)
     fresh = _fresh(session, materializer, feature, identity, params)
     if not fresh:

@@ -15,11 +15,13 @@ from featurestore.declare.registering import Options, feature_of
 from featurestore.declare.source import FileSource
 from featurestore.declare.values import ValueType
 from featurestore.errors import FeatureStoreWarning
+from featurestore.planning.resolving import require_instances
 from featurestore.repository.clocks import clock_calls
 from featurestore.repository.descriptions import Description, FeatureList
 from featurestore.repository.lineage import Lineage, lineage_of
 from featurestore.repository.names import find
 from featurestore.run import backfill, calling, columns, describing, results, retrieving
+from featurestore.run.freshness import is_fresh
 from featurestore.run.session import Session
 from featurestore.settings import Config
 
@@ -152,7 +154,11 @@ class Functions:
             ...     return {n: n > limit for n in (1, 2)}
             >>> fs.with_params(limit=1).get_features(above, as_="polars").rows()
             [(1, False), (2, True)]
+
+        Raises:
+            ParameterError: ``Last`` where ``Last()`` is meant.
         """
+        require_instances(params)
         return Params(self, params)
 
     def get_features(self, *features: Any, full_feature_names: bool = False, as_: As | None = None) -> Any:
@@ -282,7 +288,7 @@ class Functions:
 
     def is_fresh(self, materialization: Materialization) -> bool:
         """Tell whether ``materialization`` was made by the code that its feature has now, and is not too old."""
-        return results.is_fresh(self._session, materialization)
+        return is_fresh(self._session, materialization)
 
 
 @dataclass(frozen=True, slots=True)
