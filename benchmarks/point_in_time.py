@@ -60,6 +60,8 @@ class Cell:
     """Bytes that our engines may take."""
     late: bool = False
     """Whether rows become known later than they happen (`available_at`)."""
+    history: int = 50
+    """Rows of a key, on average."""
 
     @property
     def title(self) -> str:
@@ -67,7 +69,8 @@ class Cell:
         ttl = f"ttl {self.ttl // 1_000_000} s" if self.ttl else "no ttl"
         limit = f", ours in {self.memory // 2**20} MB" if self.memory else ""
         late = ", late rows" if self.late else ""
-        return f"{self.rows:,} rows x {self.labels:,} labels x {self.views} views, {ttl}, {self.key} key{late}{limit}"
+        size = f"{self.rows:,} rows x {self.labels:,} labels x {self.views} views, {ttl}"
+        return f"{size}, {self.key} key, {self.history} rows each{late}{limit}"
 
     def view(self, index: int) -> Path:
         """The file of a view."""
@@ -89,7 +92,7 @@ def generate(cell: Cell) -> None:
     import polars as pl
 
     random = np.random.default_rng(7)
-    keys = max(cell.rows // 50, 1)
+    keys = max(cell.rows // cell.history, 1)
 
     def frame(height: int) -> pl.DataFrame:
         at = pl.Series(START + random.integers(0, DAYS * 86_400_000_000, height)).cast(pl.Datetime("us", "UTC"))
@@ -369,6 +372,7 @@ def main() -> int:
     parser.add_argument("--features", type=int, default=4)
     parser.add_argument("--ttl", type=_ttl, nargs="+", help="such as 7d, or none")
     parser.add_argument("--key", choices=("integer", "text"), default="integer")
+    parser.add_argument("--history", type=int, default=50, help="rows of a key, on average")
     parser.add_argument("--memory", type=int, help="MB that our engines may take")
     parser.add_argument("--late", action="store_true", help="rows become known up to five days after they happen")
     parser.add_argument("--feast", action="store_true", help="Feast's local stores too; in four cells if none is named")
@@ -420,7 +424,7 @@ def _cells(options: argparse.Namespace) -> Iterator[list[Cell]]:
         named = product(options.rows or [1_000_000], options.labels or [100_000], options.views or [5])
         sizes = [(size, options.ttl or [None]) for size in named]
     memory = options.memory and options.memory * 2**20
-    rest = (options.features, options.key, options.rounds, memory, options.late)
+    rest = (options.features, options.key, options.rounds, memory, options.late, options.history)
     for (rows, labels, views), ttls in sizes:
         yield [Cell("", rows, labels, views, ttl, *rest) for ttl in ttls]
 

@@ -85,6 +85,8 @@ def exists(words: list[str]) -> bool:
             return True
         case ["python", "-m", module, *_]:
             return importlib.util.find_spec(module) is not None
+        case ["python", script, *_]:
+            return (ROOT / script).is_file()
     return False
 
 
