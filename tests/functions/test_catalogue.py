@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, Numeric
 from featurestore.errors import UnknownNameError
 from featurestore.materializer.memory import MemoryMaterializer
 
@@ -130,3 +133,30 @@ def test_a_schema_is_known_from_declaration_result_or_earlier_call(fs: FeatureSt
     assert fs.describe(seen).schema == {}
     fs.get_features(seen)
     assert fs.describe(seen).schema == {"id": "Int64", "seen": "String"}
+
+
+def test_describe_shows_what_was_declared(fs: FeatureStore) -> None:
+    @fs.register_feature(every="1d", ttl="7d", max_age="90m", value_type=Numeric(min=0))
+    def f(when: datetime) -> dict[int, int]:
+        return {1: 1}
+
+    lines = (
+        "options       value_type: Numeric(min=0, max=None)",
+        "ttl: 7 days",
+        "every: 1 day",
+        "max_age: 1:30:00",
+    )
+    assert "\n                ".join(lines) in repr(fs.describe(f))
+
+
+def test_the_helpers_of_a_script_are_named_as_its_features_are(tmp_path: Path) -> None:
+    script = tmp_path / "tour.py"
+    script.write_text("""
+import featurestore as fs
+def events(): return {1: 1}
+@fs.register_feature(name="other.n")
+def n(): return events()
+print(fs.describe(n).helpers)
+""")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "('tour.events',)"

@@ -44,3 +44,13 @@ def test_strangers_are_told_before_missing_ones() -> None:
 def test_all_missing_ones_are_told_at_once() -> None:
     with pytest.raises(ParameterError, match=r"f needs when; .*g needs region"):
         planned({})
+
+
+def test_a_missing_parameter_without_annotation_may_be_a_frame() -> None:
+    def minor(df): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+
+    with pytest.raises(ParameterError, match=r"fs\.add_features\(frame, minor\)"):
+        plan_calls([feature_of(minor, Options(name="minor"))], {}, inherited={})
+    with pytest.raises(ParameterError) as caught:
+        planned({})
+    assert "add_features" not in str(caught.value)

@@ -79,3 +79,10 @@ def test_a_function_may_replace_the_column_that_it_takes() -> None:
 def test_a_value_that_no_function_takes_is_an_error() -> None:
     with pytest.raises(ParameterError, match="'limt'"):
         planned(made("minor", of_age), limt=1)
+
+
+def test_a_function_that_lacks_its_instant_is_told_from_one_that_takes_the_frame() -> None:
+    def n_events(when: Any) -> None: ...
+
+    with pytest.raises(ParameterError, match=r"(?s)needs when.*with_params\(when=\.\.\.\)\.get_features\(n_events\)"):
+        planned(made("n_events", n_events))

@@ -20,7 +20,7 @@ from featurestore.declare.values import ValueType
 from featurestore.errors import RegistrationError, closest
 from featurestore.instants import to_duration
 
-__all__ = ["Options", "feature_of"]
+__all__ = ["Options", "feature_of", "module_of"]
 
 Names = str | Sequence[str]
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -127,6 +127,16 @@ def _require_function(function: object) -> None:
             expected="a function that returns a frame, a column or a mapping",
             fix="return the whole result from a plain function",
         )
+
+
+def module_of(function: Callable[..., Any]) -> str:
+    """Return the module that a function is named by: of one in a script that is run, the script's name.
+
+    Example:
+        >>> module_of(module_of)
+        'featurestore.declare.registering'
+    """
+    return _origin(function)[1]
 
 
 def _origin(function: Callable[..., Any]) -> tuple[CodeType, str, bool]:

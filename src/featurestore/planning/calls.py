@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from featurestore.declare.kinds import WHEN
 from featurestore.errors import ParameterError, closest
 from featurestore.repository.names import AnyFeature
 
@@ -71,13 +72,29 @@ def _require_complete(calls: Sequence[Call]) -> None:
     }
     lacking = {name: names for name, names in missing.items() if names}
     if lacking:
+        unclear = [call for call in calls if call.feature.qualified_name in lacking and _may_be_column(call)]
         needed = list(dict.fromkeys(name for names in lacking.values() for name in names))
         raise ParameterError(
             "; ".join(f"{name} needs {', '.join(names)}" for name, names in lacking.items()),
             found=", ".join(dict.fromkeys(name for call in calls for name in call.params)) or "no parameters",
             expected=_who_takes_what([call.feature for call in calls]),
-            fix=f"fs.with_params({', '.join(f'{name}=...' for name in needed)}).get_features(...)",
+            fix="\n".join([_passing(needed), *_as_columns(call.feature for call in unclear)]),
         )
+
+
+def _passing(needed: Iterable[str]) -> str:
+    return f"fs.with_params({', '.join(f'{name}=...' for name in needed)}).get_features(...)"
+
+
+def _may_be_column(call: Call) -> bool:
+    """Tell whether a missing parameter says nothing of itself: it may be a frame, or a column of one."""
+    return any(param.required and not param.annotation and param.name != WHEN for param in call.feature.params)
+
+
+def _as_columns(features: Iterable[AnyFeature]) -> Iterator[str]:
+    names = ", ".join(feature.name for feature in features)
+    if names:
+        yield f"fs.add_features(frame, {names}), where what is missing is a frame or a column of one"
 
 
 def _who_takes_what(features: Sequence[AnyFeature]) -> str:

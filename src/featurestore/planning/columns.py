@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from featurestore.declare.params import Param
+from featurestore.declare.kinds import WHEN
+from featurestore.declare.params import Param, is_column
 from featurestore.errors import MissingColumnError, ParameterError
 from featurestore.repository.names import AnyFeature
 
@@ -67,12 +68,25 @@ def _step(feature: AnyFeature, available: Collection[str], given: Mapping[str, A
     bound = {name: column for name, column in sources.items() if column in available}
     rest = [param for param in feature.params if param.name not in bound and param.name not in given]
     lacking = [param for param in rest if param.required]
+    _require_when(feature, lacking)
     frame = _frame_param(feature, bound, lacking)
     if lacking and frame is None:
         where = f"the frame, for {feature.qualified_name}({', '.join(map(str, feature.params))})"
         raise MissingColumnError.among(sources[lacking[0].name], sorted(available), where=where)
     params = {param.name: given[param.name] for param in feature.params if param.name in given.keys() - bound.keys()}
     return ColumnStep(feature, bound, frame, params)
+
+
+def _require_when(feature: AnyFeature, lacking: Sequence[Param]) -> None:
+    """Refuse a function that lacks its instant: it is most likely one that returns a table."""
+    if any(param.name == WHEN and not is_column(param) for param in lacking):
+        raise ParameterError(
+            f"{feature.qualified_name} needs {WHEN}",
+            found="a frame",
+            expected=f"{feature.qualified_name}({', '.join(map(str, feature.params))})",
+            fix=f"fs.with_params({WHEN}=...).get_features({feature.name}) returns its table\n"
+            f"fs.with_params({WHEN}=...).add_features(frame, {feature.name}) if it computes a column",
+        )
 
 
 def _frame_param(feature: AnyFeature, bound: Mapping[str, str], lacking: Sequence[Param]) -> str | None:

@@ -38,6 +38,8 @@ class Description:
     """One line for each stored result."""
     file: str
     line: int
+    options: tuple[str, ...] = ()
+    """What was declared beside the entity: ``ttl=``, ``every=``, ``max_age=``, ``value_type=`` and the like."""
 
     def __repr__(self) -> str:
         title = f"{self.qualified_name}  [{self.kind}]"
@@ -58,6 +60,7 @@ class Description:
         yield "description", _lines(metadata.description)
         yield "entity", self.entity
         yield "parameters", [_with_text(param, metadata.params) for param in self.params]
+        yield "options", self.options
         yield "schema", [f"{name}: {dtype}" for name, dtype in self.schema.items()]
         yield "owner", _lines(metadata.owner)
         yield "status", _lines(metadata.status)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from featurestore.declare.feature import Declaration
+from featurestore.declare.registering import module_of
 from featurestore.materializer.base import Materialization
 from featurestore.repository.descriptions import Description
 from featurestore.repository.lineage import lineage_of
@@ -32,13 +34,33 @@ def describe(session: Session, feature: AnyFeature) -> Description:
         schema=_schema(session, feature, records),
         lineage=lineage_of(feature.qualified_name, session.calls()),
         fingerprint=code.digest,
-        helpers=code.helpers,
-        constants=code.constants,
-        opaque=code.opaque,
+        helpers=_named(feature, code.helpers),
+        constants=_named(feature, code.constants),
+        opaque=_named(feature, code.opaque),
         materializations=tuple(_line(session, record) for record in records),
         file=declaration.file,
         line=declaration.line,
+        options=tuple(_options(declaration)),
     )
+
+
+def _named(feature: AnyFeature, names: Iterable[str]) -> tuple[str, ...]:
+    """Return names in a script as the names of its features are: by the file, and not by ``__main__``."""
+    if feature.declaration.interactive:
+        return tuple(names)
+    module = module_of(feature.fn)
+    return tuple(
+        f"{module}.{name.removeprefix('__main__.')}" if name.startswith("__main__.") else name for name in names
+    )
+
+
+def _options(declaration: Declaration) -> Iterator[str]:
+    for name in ("value_type", "ttl", "every", "max_age", "timestamp", "created", "available_at"):
+        value = getattr(declaration, name)
+        if value is not None:
+            yield f"{name}: {str(value).removesuffix(', 0:00:00')}"
+    if declaration.timeless:
+        yield "timeless"
 
 
 def _schema(session: Session, feature: AnyFeature, records: tuple[Materialization, ...]) -> Mapping[str, str]:
