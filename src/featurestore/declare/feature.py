@@ -21,6 +21,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What people should know of a feature: from its docstring, options of the decorator winning."""
@@ -86,6 +89,11 @@ class Feature(Generic[P, R]):
         self.fn = fn
         self.declaration = declaration
         self.signature = inspect.signature(fn)
+        kinds = {name: param.kind for name, param in self.signature.parameters.items()}
+        self.positional = tuple(name for name, kind in kinds.items() if kind in _POSITIONAL)
+        """Names of the parameters that can be given by position."""
+        self.keyword_only = tuple(name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY)
+        """Names of those that cannot."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return dispatch.current().call(self, args, kwargs)  # type: ignore[no-any-return]

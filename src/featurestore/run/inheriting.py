@@ -33,8 +33,6 @@ def inheriting(
 
 
 def _not_by_hand(feature: AnyFeature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-    try:
-        by_hand = feature.signature.bind_partial(*args, **kwargs).arguments
-    except TypeError:  # the function itself refuses these arguments, in Python's own words
-        return []
-    return [param.name for param in feature.params if param.name not in by_hand]
+    # Not by Signature.bind_partial, which takes longer than all the rest of a call.
+    left = (*feature.positional[len(args) :], *feature.keyword_only)
+    return [name for name in left if name not in kwargs]

@@ -57,8 +57,10 @@ class Running:
         call: Running | None = self
         while call is not None:
             call.called = call.called.union(names)
-            call.inherited = {**call.inherited, **inherited}
-            call.defaulted = call.defaulted.union(defaulted)
+            if inherited:
+                call.inherited = {**call.inherited, **inherited}
+            if defaulted:
+                call.defaulted = call.defaulted.union(defaulted)
             if call.for_table:
                 inherited, defaulted = _NONE, ()
             call = call.parent
