@@ -112,7 +112,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> None:
         if time.monotonic() - begun > limits.seconds:
             raise StoppedError(f"stopped after {limits.seconds:.0f} s")
         if _held(process.pid) > limits.memory:
-            raise StoppedError(f"stopped at {limits.memory / 2**30:.0f} GB, after {time.monotonic() - begun:.0f} s")
+            raise StoppedError(f"stopped at {limits.memory / 2**30:.1f} GB, after {time.monotonic() - begun:.0f} s")
         time.sleep(POLL)
 
 
