@@ -362,6 +362,12 @@ def test_delete_removes_what_has_the_parameters(days: Any, materializer: Materia
     assert left(materializer, days) == []
 
 
+def test_delete_refuses_a_parameter_that_no_result_has(days: Any, materializer: Materializer) -> None:
+    with pytest.raises(ParameterError, match="did you mean 'when'"):
+        materializer.delete(days, wehn=day(1))
+    assert len(materializer.list_materializations(days)) == 3
+
+
 def test_prune_keeps_the_last_and_the_young(days: Any, materializer: Materializer) -> None:
     assert len(materializer.prune(days, keep_last=1, dry_run=True)) == 2
     assert left(materializer, days) == [1, 2, 3]

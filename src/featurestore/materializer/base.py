@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache, update_wrapper
@@ -17,7 +17,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from featurestore.declare import dispatch
-from featurestore.errors import ConfigurationError
+from featurestore.errors import ConfigurationError, ParameterError, closest
 from featurestore.instants import to_instant
 from featurestore.repository import parameters
 
@@ -280,8 +280,13 @@ class Materializer(ABC):
 
         Returns:
             The records of what was, or would be, removed.
+
+        Raises:
+            ParameterError: a parameter that no result of it has.
         """
-        doomed = Materializations(entry for entry in self.list_materializations(feature) if _includes(entry, params))
+        stored = self.list_materializations(feature)
+        _require_known(stored, params)
+        doomed = Materializations(entry for entry in stored if _includes(entry, params))
         return self._remove(doomed, dry_run=dry_run)
 
     def prune(
@@ -333,6 +338,18 @@ def _read(text: str) -> Materialization:
 
 def _listing_order(entry: Materialization) -> tuple[str, str, datetime]:
     return (entry.feature_name, json.dumps(parameters.encode(entry.params)), entry.created)
+
+
+def _require_known(stored: Iterable[Materialization], params: Mapping[str, object]) -> None:
+    known = {name for entry in stored for name in entry.params}
+    for name in params.keys() - known if known else ():
+        near = closest(name, known)
+        raise ParameterError(
+            f"no stored result has a parameter {name!r}",
+            found=name,
+            expected=", ".join(sorted(known)),
+            fix=f"did you mean {near!r}?" if near else "leave it out",
+        )
 
 
 def _includes(entry: Materialization, params: Mapping[str, object]) -> bool:
