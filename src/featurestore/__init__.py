@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     get_features = fs.get_features
     get_historical_features = fs.get_historical_features
     get_on_demand_feature_view = fs.get_on_demand_feature_view
+    get_saved_dataset = fs.get_saved_dataset
     lineage = fs.lineage
     list_data_sources = fs.list_data_sources
     list_entities = fs.list_entities
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     list_feature_views = fs.list_feature_views
     list_features = fs.list_features
     list_on_demand_feature_views = fs.list_on_demand_feature_views
+    list_saved_datasets = fs.list_saved_datasets
     plan = fs.plan
     register_feature = fs.register_feature
     register_source = fs.register_source
@@ -101,6 +103,7 @@ _OF_DEFAULT_STORE = (
     "get_features",
     "get_historical_features",
     "get_on_demand_feature_view",
+    "get_saved_dataset",
     "lineage",
     "list_data_sources",
     "list_entities",
@@ -108,6 +111,7 @@ _OF_DEFAULT_STORE = (
     "list_feature_views",
     "list_features",
     "list_on_demand_feature_views",
+    "list_saved_datasets",
     "plan",
     "register_feature",
     "register_source",
@@ -152,6 +156,7 @@ __all__ = [
     "get_features",
     "get_historical_features",
     "get_on_demand_feature_view",
+    "get_saved_dataset",
     "lineage",
     "list_data_sources",
     "list_entities",
@@ -159,6 +164,7 @@ __all__ = [
     "list_feature_views",
     "list_features",
     "list_on_demand_feature_views",
+    "list_saved_datasets",
     "load_settings",
     "on_demand_feature_view",
     "open_materializer",
