@@ -76,6 +76,17 @@ def test_a_declared_view_wins_over_a_function_of_the_same_short_name() -> None:
     assert isinstance(one.view, FeatureView)
 
 
+def test_a_view_goes_before_a_service_of_its_name() -> None:
+    known = Known(views={"stats": view()}, services={"stats": FeatureService("stats", [view("other", "x")])})
+    assert [one.name for one in asked_for("stats", known)] == ["stats"]
+
+
+def test_a_service_that_nothing_is_called_like_suggests_the_nearest() -> None:
+    known = Known(services={"model": FeatureService("model", [view()])})
+    with pytest.raises(UnknownNameError, match="did you mean 'model'"):
+        asked_for("modle", known)
+
+
 def test_an_unknown_view_is_an_error_that_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'stats'"):
         asked_for("stat:a", Known(views={"stats": view()}))

@@ -72,6 +72,12 @@ def test_an_applied_service_is_a_request(store: FeatureStore, view: FeatureView)
     assert answer.to_polars()["n"].to_list() == [21, 10, None]
 
 
+def test_an_applied_service_is_asked_for_by_name(store: FeatureStore, view: FeatureView) -> None:
+    store.apply(FeatureService("model", [view]))
+    for wanted in ("model", ["model"]):
+        assert store.get_historical_features(LABELS, wanted).to_polars()["n"].to_list() == [21, 10, None]
+
+
 def test_an_unknown_view_is_an_error_that_suggests_the_nearest(store: FeatureStore, view: FeatureView) -> None:
     store.apply(view)
     with pytest.raises(UnknownNameError, match="did you mean 'visits'"):

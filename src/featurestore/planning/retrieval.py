@@ -46,6 +46,7 @@ class Known:
     views: Mapping[str, FeatureView | OnDemandFeatureView] = field(default_factory=dict)
     functions: tuple[AnyFeature, ...] = ()
     entities: Mapping[str, Entity] = field(default_factory=dict)
+    services: Mapping[str, FeatureService] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def asked_for(wanted: object, known: Known) -> tuple[Asked, ...]:
 
     Args:
         wanted: a reference or several: ``"view:feature"``, ``"view:*"``, ``"view"``, views, projections, services,
-            registered functions and their names.
+            registered functions, and the names of services and functions.
         known: the names that exist.
 
     Raises:
@@ -155,6 +156,8 @@ def _asked(reference: object, known: Known) -> Iterable[Asked]:
     match reference:
         case str():
             name, _, feature = reference.partition(":")
+            if reference in known.services and reference not in known.views:
+                return _asked(known.services[reference], known)
             return [replace(_named(name, known), features=None if feature in {"", "*"} else (feature,))]
         case FeatureService():
             return [one for item in reference.features for one in _asked(item, known)]
@@ -178,7 +181,7 @@ def _named(name: str, known: Known) -> Asked:
     except AmbiguousNameError:
         raise
     except UnknownNameError as error:
-        names = {*known.views, *(feature.name for feature in known.functions)}
+        names = {*known.views, *known.services, *(feature.name for feature in known.functions)}
         fix = "apply the view, or import the module that registers the function"
         raise UnknownNameError.among("feature view or function", name, names, fix=fix) from error
     return Asked(feature, feature.name)

@@ -193,6 +193,11 @@ class Repository:
         return _Views(self)
 
     @property
+    def services(self) -> Mapping[str, FeatureService]:
+        """Services by name, each made into an object when it is looked up."""
+        return _Services(self)
+
+    @property
     def entities(self) -> Mapping[str, Entity]:
         """Entities by name."""
         return {name: self.entity(name) for name in self.names(ObjectKind.ENTITY)}
@@ -305,6 +310,25 @@ class _Views(Mapping[str, FeatureView | OnDemandFeatureView]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._names))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class _Services(Mapping[str, FeatureService]):
+    """Services by name, none of them made before it is asked for."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._names = repository.names(ObjectKind.SERVICE)
+
+    def __getitem__(self, name: str) -> FeatureService:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._repository.feature_service(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)

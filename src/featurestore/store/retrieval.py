@@ -45,7 +45,7 @@ class Retrieval(Project):
                 column of datetimes; naive times are UTC. ``None``: the rows of the views between ``start_date`` and
                 ``end_date``.
             features: ``"view:feature"``, ``"view:*"``, ``"view"``, views, projections, feature services, registered
-                functions and their names, several of them in a list.
+                functions, the names of services and functions; several of them in a list.
             full_feature_names: name columns ``<view>__<feature>``.
             start_date: where there are no labels, the earliest time, UTC where naive; included.
             end_date: the latest; included.
@@ -112,7 +112,7 @@ class Retrieval(Project):
         repository = self.repository
         return Context(
             self._session,
-            Known(repository.views, self._functions(), repository.entities),
+            Known(repository.views, self._functions(), repository.entities, repository.services),
             self._file_sources(),
             self.base,
             open_engine(self.settings.engine if self.settings else "polars"),
