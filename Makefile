@@ -66,6 +66,9 @@ check: setup ## Lint, format check, strict types, layers
 	@echo "==> ruff check" && $(PY) -m ruff check .
 	@echo "==> ruff format --check" && $(PY) -m ruff format --check .
 	@echo "==> mypy --strict" && $(PY) -m mypy
+	@for example in examples/*/; do \
+		echo "==> mypy --strict $$example" && MYPYPATH="$$example" $(PY) -m mypy "$$example"; \
+	done  # Each on its own: their scripts import from their own folder, and several have a `features`.
 	@echo "==> layers" && $(PY) -m pytest -q tests/house/test_layers.py
 
 format: setup ## Format the code and mend what ruff can mend
