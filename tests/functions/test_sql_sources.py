@@ -68,3 +68,15 @@ def test_a_result_of_sql_is_stale_where_its_source_is_not_declared(folder: Path)
         record = memory.materialize(feature)
     store._session.collector.sources.clear()
     assert not store.is_fresh(record)
+
+
+def test_sql_reads_a_source_as_it_was_declared(fs: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / "visits.csv").write_text("user;n\n1;7\n")
+    mapping = {"user": "user_id"}
+    fs.register_source(FileSource(tmp_path / "visits.csv", name="visits", separator=";", field_mapping=mapping))
+
+    @fs.register_feature(entity="user_id")
+    def n_visits() -> str:
+        return "select user_id, n from visits"
+
+    assert fs.get_features(n_visits, as_="polars").rows() == [(1, 7)]

@@ -75,9 +75,10 @@ def _bounds(read: Read) -> Iterator[str]:
 def _join(number: int, view: ViewJoin) -> str:
     keys = " and ".join(f"{label} = {column}" for label, column in view.keys) or "no key"
     time = "at any time" if view.scan.timestamp is None else f"newest {view.scan.timestamp} at or before the label"
+    known = "" if view.scan.available_at is None else f", known by then ({view.scan.available_at})"
     age = "" if view.max_age is None else f", at most {view.max_age / 1_000_000:g} s old"
     whole = "" if view.snapshots is None else f", of {len(view.snapshots)} snapshots"
-    return f"  join {number} {view.name} on {keys}: {time}{age}{whole} -> {', '.join(view.outputs)}"
+    return f"  join {number} {view.name} on {keys}: {time}{known}{age}{whole} -> {', '.join(view.outputs)}"
 
 
 def _time(micros: int) -> str:

@@ -26,7 +26,8 @@ from featurestore.frames.base import Kind, Shape
 from featurestore.instants import every as grid
 from featurestore.instants import from_micros, to_micros
 from featurestore.planning.retrieval import Table
-from featurestore.run.sources import open_source, reading
+from featurestore.run.sources import open_source
+from featurestore.run.sql import provide_source, tables_of
 from featurestore.run.times import readable
 
 __all__ = ["Labels", "Range", "generated", "read_labels"]
@@ -182,8 +183,10 @@ def _from_sql(text: str, sources: Mapping[str, FileSource], base: Path) -> Any:
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")  # What is naive is UTC, wherever the machine stands.
-        for name in sorted(connection.get_table_names(text)):
-            _provide(connection, name, sources, base)
+        for name in sorted(tables_of(connection, text)):
+            if name not in sources:
+                raise UnknownNameError.among("source", name, sources, fix="declare it as a FileSource and apply it")
+            provide_source(connection, name, sources[name], base)
         return to_polars(connection.sql(text), name="entity_df").frame.lazy().collect()
     except duckdb.Error as error:
         raise FrameError(
@@ -194,18 +197,6 @@ def _from_sql(text: str, sources: Mapping[str, FileSource], base: Path) -> Any:
         ) from error
     finally:
         connection.close()
-
-
-def _provide(connection: Any, name: str, sources: Mapping[str, FileSource], base: Path) -> None:
-    if name not in sources:
-        raise UnknownNameError.among("source", name, sources, fix="declare it as a FileSource and apply it")
-    source = sources[name]
-    opened = open_source(source, base)
-    if opened.files and not source.field_mapping:
-        connection.read_parquet(list(opened.files)).create_view(name)
-        return
-    with reading(source):
-        connection.register(name, opened.frame.rename(dict(source.field_mapping)).collect().to_arrow())
 
 
 # ---- labels that the sources give -------------------------------------------------------------------------------

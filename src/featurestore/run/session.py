@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from featurestore.declare.collector import Collector
@@ -29,11 +30,13 @@ class Session:
         codes: the identity of their code.
         schemas: column types of their results, where these were seen.
         clock: where now comes from.
+        base: the folder from which sources with relative paths are looked up; by default the working directory.
     """
 
-    def __init__(self, collector: Collector, clock: Clock) -> None:
+    def __init__(self, collector: Collector, clock: Clock, base: Path | None = None) -> None:
         self.collector = collector
         self.clock = clock
+        self.base = base or Path()
         self.decorators = Decorators()
         self.codes: Fingerprints[AnyFeature] = Fingerprints(_is_feature)
         self.schemas: dict[str, Mapping[str, str]] = {}

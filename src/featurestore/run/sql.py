@@ -6,18 +6,20 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from featurestore.declare.source import FileSource
 from featurestore.errors import FrameError, MissingDependencyError, UnknownNameError
 from featurestore.frames import convert
 from featurestore.repository.names import find
 from featurestore.run.running import running
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
+    from featurestore.declare.source import FileSource
     from featurestore.run.session import Session
 
-__all__ = ["run_sql"]
+__all__ = ["provide_source", "run_sql", "tables_of"]
 
 
 def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
@@ -33,7 +35,7 @@ def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
     connection: duckdb.DuckDBPyConnection = library.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")  # What is naive is UTC, wherever the machine stands.
-        for name in sorted(_tables_of(connection, text)):
+        for name in sorted(tables_of(connection, text)):
             _provide(session, connection, name)
         relation: duckdb.DuckDBPyRelation = connection.sql(text)
     except library.Error as error:
@@ -46,13 +48,17 @@ def run_sql(session: Session, text: str) -> duckdb.DuckDBPyRelation:
     return relation
 
 
-def _tables_of(connection: duckdb.DuckDBPyConnection, text: str) -> set[str]:
-    """Return the tables that ``text`` reads; DuckDB's own list of them stumbles over joins of tables not there yet."""
+def tables_of(connection: duckdb.DuckDBPyConnection, text: str) -> set[str]:
+    """Return the tables that ``text`` reads; DuckDB's own list of them stumbles over joins of tables not there yet.
+
+    Raises:
+        FrameError: text that is no SELECT.
+    """
     ((answer,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
     tree = json.loads(answer)
     if tree["error"]:
         raise FrameError(
-            "DuckDB refuses the SQL of a feature",
+            "DuckDB refuses the SQL",
             found=f"{tree['error_message']}\nin: {text}",
             expected="one SELECT over sources and features",
         )
@@ -82,7 +88,7 @@ def _name_of(node: Mapping[str, Any]) -> str:
     name = ".".join(part for key in ("catalog_name", "schema_name", "table_name") if (part := node.get(key)))
     if name != node["table_name"]:
         raise FrameError(
-            f"SQL of a feature names a table with dots: {name}",
+            f"SQL names a table with dots: {name}",
             found=name,
             expected="one word, or a full name in quotes",
             fix=f'write "{name}" in double quotes',
@@ -94,7 +100,7 @@ def _provide(session: Session, connection: duckdb.DuckDBPyConnection, name: str)
     source = session.collector.sources.get(name)
     if source is not None:
         _note(session, name)
-        _read(connection, source).create_view(name)
+        provide_source(connection, name, source, session.base)
         return
     try:
         feature = find(name, session.collector)
@@ -112,19 +118,16 @@ def _note(session: Session, source: str) -> None:
         call.note_calls([session.source_input(source)])
 
 
-def _read(connection: duckdb.DuckDBPyConnection, source: FileSource) -> duckdb.DuckDBPyRelation:
-    match source.format:
-        case "parquet":
-            return connection.read_parquet(source.path)
-        case "csv":
-            return connection.read_csv(source.path)
-        case "ndjson":
-            return connection.read_json(source.path)
-    raise FrameError(
-        f"SQL features cannot read source {source.name!r}",
-        found=f"format {source.format}",
-        expected="Parquet, CSV or NDJSON files",
-    )
+def provide_source(connection: duckdb.DuckDBPyConnection, name: str, source: FileSource, base: Path) -> None:
+    """Let SQL read ``source`` as ``name``: the rows and columns that it means everywhere else too."""
+    from featurestore.run.sources import open_source, reading  # they load Polars
+
+    opened = open_source(source, base)
+    if opened.files and not source.field_mapping:
+        connection.read_parquet(list(opened.files)).create_view(name)
+        return
+    with reading(source):
+        connection.register(name, opened.frame.rename(dict(source.field_mapping)).collect().to_arrow())
 
 
 def _tables(session: Session) -> Iterable[str]:

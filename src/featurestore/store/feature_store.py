@@ -48,7 +48,8 @@ class FeatureStore(Workspace):
         self.settings = _settings(repo_path, config, fs_yaml_file)
         self.project = self.settings.project if self.settings else "default"
         self.registry = open_registry(_place(self.settings), self.project, self.base, clock=self.clock)
-        self._session = Session(_collector if _collector is not None else collected, self.clock)
+        base = self.base if self.settings else None
+        self._session = Session(_collector if _collector is not None else collected, self.clock, base)
         self._code = {}
         self._loaded = None
 
