@@ -187,6 +187,12 @@ def test_a_dispute_counts_from_the_microsecond_at_which_it_is_known(generated: F
     assert found["n_disputes_30d"].to_list() == [row["earlier"], row["n_disputes_30d"]]
 
 
+def test_the_plan_says_that_disputes_have_to_be_known(generated: Flow) -> None:
+    plan = generated.store.get_historical_features("data/labels.parquet", "fraud_detection_v1").explain()
+    joins = [line for line in plan.splitlines() if line.startswith("  join")]
+    assert ["known by then (available_at)" in line for line in joins] == [False, True, False]
+
+
 def test_duckdb_makes_the_same_training_set(generated: Flow) -> None:
     settings = generated.folder / "feature_store.yaml"
     text = settings.read_text()

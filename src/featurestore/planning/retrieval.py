@@ -183,7 +183,7 @@ def _named(name: str, known: Known) -> Asked:
     except UnknownNameError as error:
         names = {*known.views, *known.services, *(feature.name for feature in known.functions)}
         fix = "apply the view, or import the module that registers the function"
-        raise UnknownNameError.among("feature view or function", name, names, fix=fix) from error
+        raise UnknownNameError.among("feature view, function or service", name, names, fix=fix) from error
     return Asked(feature, feature.name)
 
 
