@@ -77,8 +77,7 @@ class FileSource:
     description: str
     tags: Mapping[str, str]
     owner: str
-    is_named: bool
-    """Whether the name was given, and not told by the path."""
+    _is_named: bool
 
     def __init__(
         self,
@@ -118,10 +117,15 @@ class FileSource:
             "description": description,
             "tags": dict(tags or {}),
             "owner": owner,
-            "is_named": bool(name),
+            "_is_named": bool(name),
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
+
+    @property
+    def key(self) -> str:
+        """What a repository knows it by: the name that was given, else the path, as files often share a name."""
+        return self.name if self._is_named else self.path
 
 
 @dataclass(frozen=True, slots=True)

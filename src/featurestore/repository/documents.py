@@ -99,7 +99,7 @@ def source_key(source: AnySource) -> str:
         >>> source_key(FileSource("a/stats.parquet", "stats_a", timestamp_field="at"))
         'stats_a'
     """
-    return source.path if isinstance(source, FileSource) and not source.is_named else source.name
+    return source.key if isinstance(source, FileSource) else source.name
 
 
 def code_path(function: Callable[..., Any]) -> str:
@@ -149,7 +149,7 @@ def _source(source: AnySource) -> Document:
     own: Document = {"type": _SOURCE_TYPE_NAMES[type(source)]}
     if isinstance(source, PushSource | KafkaSource) and source.batch_source is not None:
         own["batch_source"] = source_key(source.batch_source)
-    return _document(source, own, skip=("name", "is_named"))
+    return _document(source, own, skip=("name", "_is_named"))
 
 
 def _feature(feature: Feature[..., Any], fingerprint: str) -> Document:

@@ -145,7 +145,7 @@ class Session:
 
 
 _SOURCE = "source:"
-_FOR_PEOPLE = frozenset({"name", "is_named", "description", "tags", "owner"})
+_FOR_PEOPLE = frozenset({"name", "_is_named", "description", "tags", "owner"})
 """What is said of a source and changes nothing about the rows that are read from it."""
 
 
