@@ -110,9 +110,7 @@ def explain(project: Project, /, **request: Any) -> None:
 
 def _job(store: FeatureStore, *, labels: str | None, features: tuple[str, ...], **options: Any) -> Any:
     references = [each.strip() for group in features for each in group.split(",") if each.strip()]
-    services = {service.name: service for service in store.list_feature_services()}
-    wanted = [services.get(each, each) for each in references]
-    return store.get_historical_features(_labels(labels), wanted, **options)
+    return store.get_historical_features(_labels(labels), references, **options)
 
 
 def _labels(text: str | None) -> Any:

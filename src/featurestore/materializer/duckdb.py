@@ -23,10 +23,9 @@ from featurestore.materializer.duckdb_columns import (
     decoded,
     encoded,
     quoted,
-    require_storable,
     supports,
 )
-from featurestore.materializer.refusals import not_materialized
+from featurestore.materializer.refusals import not_materialized, require_data, require_fields
 from featurestore.materializer.schema import schema_from_text, schema_to_text
 from featurestore.materializer.sql_source import condition, scan
 from featurestore.planning.predicates import Predicate
@@ -98,7 +97,8 @@ class DuckDBMaterializer(Materializer):
     def put(self, record: Materialization, frame: pl.DataFrame) -> None:
         import polars as pl
 
-        require_storable(record, frame)
+        require_data(record, frame, where="DuckDB")
+        require_fields(record, frame, where="DuckDB")
         names = column_names(frame.columns)
         stored = pl.DataFrame({names[column.name]: encoded(column) for column in frame.get_columns()})
         if not stored.columns:

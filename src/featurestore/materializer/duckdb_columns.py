@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from featurestore.materializer.base import Materialization
 from featurestore.materializer.nested_json import from_json, to_json
-from featurestore.materializer.refusals import holds, require_data, unsupported
 from featurestore.planning.predicates import Comparison, Constant, IsNull, Leaf, Membership, StartsWith, Value
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Conditions", "column_names", "decoded", "encoded", "quoted", "require_storable", "supports"]
+__all__ = ["Conditions", "column_names", "decoded", "encoded", "quoted", "supports"]
 
 _DIGITS = 18
 """Decimals up to here are compared with each other without a common type that would overflow."""
@@ -62,27 +60,6 @@ def _numbered(position: int, taken: set[str]) -> str:
 
 
 # ---- values ---------------------------------------------------------------------------------------------------------
-
-
-def require_storable(record: Materialization, frame: pl.DataFrame) -> None:
-    """Refuse columns that cannot be kept.
-
-    Raises:
-        UnsupportedValueError: a column of Python objects, or of structs without fields; names it.
-    """
-    import polars as pl
-
-    require_data(record, frame, where="DuckDB")
-    for column, dtype in frame.schema.items():
-        if holds(dtype, lambda inner: isinstance(inner, pl.Struct) and not inner.fields):
-            raise unsupported(
-                record,
-                column,
-                found=str(dtype),
-                expected="structs with at least one field",
-                fix="give the struct a field, or leave the column out of the result",
-                where="DuckDB",
-            )
 
 
 def encoded(values: pl.Series) -> pl.Series:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from featurestore.errors import ConfigurationError, StoreUnavailableError
 from featurestore.materializer.base import Materialization, Materializer
 from featurestore.materializer.folders import folder_name
-from featurestore.materializer.refusals import holds, not_materialized, require_data, unsupported
+from featurestore.materializer.refusals import not_materialized, require_data, require_fields
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,7 +82,8 @@ class ParquetMaterializer(Materializer):
         return f"ParquetMaterializer({str(self.path)!r})"
 
     def put(self, record: Materialization, frame: pl.DataFrame) -> None:
-        _require_storable(record, frame)
+        require_data(record, frame, where="Parquet")
+        require_fields(record, frame, where="Parquet")
         target = self._file_of(record)
         self._make(target.parent)
         _remove_leftovers(target.parent)
@@ -157,22 +158,6 @@ class ParquetMaterializer(Materializer):
             ) from error
         self._records[entry.path] = (stamp, record)
         return record
-
-
-def _require_storable(record: Materialization, frame: pl.DataFrame) -> None:
-    import polars as pl
-
-    require_data(record, frame, where="Parquet")
-    for column, dtype in frame.schema.items():
-        if holds(dtype, lambda inner: isinstance(inner, pl.Struct) and not inner.fields):
-            raise unsupported(
-                record,
-                column,
-                found=str(dtype),
-                expected="structs with at least one field",
-                fix="give the struct a field, or leave the column out of the result",
-                where="Parquet",
-            )
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

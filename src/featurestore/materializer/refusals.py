@@ -11,7 +11,7 @@ from featurestore.materializer.base import Materialization
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["holds", "not_materialized", "require_data", "unsupported"]
+__all__ = ["holds", "not_materialized", "require_data", "require_fields", "unsupported"]
 
 
 def require_data(record: Materialization, frame: pl.DataFrame, *, where: str) -> None:
@@ -30,6 +30,26 @@ def require_data(record: Materialization, frame: pl.DataFrame, *, where: str) ->
                 found="Python objects",
                 expected="data of a Polars type",
                 fix="turn the objects into data (numbers, text, lists, structs), or leave the column out of the result",
+                where=where,
+            )
+
+
+def require_fields(record: Materialization, frame: pl.DataFrame, *, where: str) -> None:
+    """Refuse columns of structs without fields, which back ends that keep structs by their fields lose.
+
+    Raises:
+        UnsupportedValueError: a column holds such structs; names it.
+    """
+    import polars as pl
+
+    for column, dtype in frame.schema.items():
+        if holds(dtype, lambda inner: isinstance(inner, pl.Struct) and not inner.fields):
+            raise unsupported(
+                record,
+                column,
+                found=str(dtype),
+                expected="structs with at least one field",
+                fix="give the struct a field, or leave the column out of the result",
                 where=where,
             )
 
