@@ -95,7 +95,8 @@ bench: setup ## Run every benchmark, reduced to a few minutes in all (docs/bench
 	done <<< "$$BENCHES"; exit $$failed
 
 # Universal: one file for every supported Python. No index address, no find-links, no comment of origin gets in.
-lock: $(STAMP) ## Pin again all that the tests need, in constraints.txt
+lock: ## Pin again all that the tests need, in constraints.txt
+	@$(UV) --version >/dev/null 2>&1 || $(MAKE) setup  # Not a prerequisite: a changed group cannot install before it is pinned.
 	@echo "==> resolving"
 	@sed -n '/^#/p' constraints.txt > $(VENV)/constraints.new
 	@echo "--editable ." | $(UV) pip compile --quiet --python $(PY) --universal --python-version 3.11 --fork-strategy fewest --upgrade \
