@@ -21,11 +21,11 @@ hypothesis.settings.register_profile(
     "default",
     deadline=None,
     derandomize=False,
-    max_examples=100,
+    max_examples=500,
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.register_profile("long", hypothesis.settings.get_profile("default"), max_examples=1000)
+hypothesis.settings.register_profile("long", hypothesis.settings.get_profile("default"), max_examples=5000)
 hypothesis.settings.load_profile("default")
 
 SHARED = Path(os.environ.get("FEATURESTORE_SHARED") or Path(__file__).parents[2] / "shared")
@@ -99,6 +99,21 @@ def postgres_database(postgres_server: PostgresServer, _database: str) -> str:
 def postgres_tcp(postgres_server: PostgresServer, _database: str) -> str:
     """The URL of the same database as `postgres_database`, over TCP on 127.0.0.1."""
     return postgres_server.tcp_url(_database)
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The endpoint URL of a server that answers as DynamoDB and S3, one for each test process.
+
+    All tests share its tables and buckets, so each takes names of its own. It takes any credentials; those that
+    clients look for are in the environment meanwhile.
+    """
+    from tests.servers.moto import CREDENTIALS, running_moto
+
+    with running_moto() as endpoint, pytest.MonkeyPatch.context() as patch:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield endpoint
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
+import boto3
 import psycopg
 import psycopg2
 import pytest
@@ -43,6 +45,28 @@ def test_every_test_has_a_database_of_its_own(postgres_database: str, turn: str)
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         assert tables == []
         connection.execute("CREATE TABLE left_behind (n int)")
+
+
+def test_moto_answers_as_dynamodb(moto_server: str) -> None:
+    client = boto3.client("dynamodb", endpoint_url=moto_server)
+    name = f"test_{uuid.uuid4().hex}"
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "B"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.put_item(TableName=name, Item={"key": {"B": b"\x00a"}, "value": {"B": b"\xff"}})
+    answer = client.get_item(TableName=name, Key={"key": {"B": b"\x00a"}})
+    assert answer["Item"]["value"]["B"] == b"\xff"
+
+
+def test_moto_answers_as_s3(moto_server: str) -> None:
+    client = boto3.client("s3", endpoint_url=moto_server)
+    bucket = f"test-{uuid.uuid4().hex}"
+    client.create_bucket(Bucket=bucket)
+    client.put_object(Bucket=bucket, Key="a/b.txt", Body=b"\x00\xff")
+    assert client.get_object(Bucket=bucket, Key="a/b.txt")["Body"].read() == b"\x00\xff"
 
 
 def test_spark_runs_on_the_java_of_the_tests(spark: SparkSession) -> None:
