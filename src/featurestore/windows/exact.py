@@ -209,7 +209,9 @@ def _rounded(limbs: list[Ints], exponent: int, size: int) -> Floats:
     bits = np.frexp(first.astype(np.float64))[1].astype(np.uint64)  # In the highest digit that is not zero.
     lead = ((first << np.uint64(_LIMB) | second) << (np.uint64(_LIMB) - bits)) | third >> bits
     dropped = (third & ((np.uint64(1) << bits) - np.uint64(1)) != 0) | below[top, column]
-    magnitude = np.ldexp(_to_nearest(lead, dropped), exponent + _LIMB * (top - 2) + bits.astype(np.int64) + _SPARE)
+    scale = exponent + _LIMB * (top - 2) + bits.astype(np.int64) + _SPARE
+    with np.errstate(over="ignore"):  # Beyond the largest double lies infinity.
+        magnitude = np.ldexp(_to_nearest(lead, dropped), scale)
     signed: Floats = np.where(negative, -magnitude, magnitude)
     return signed + 0.0
 
