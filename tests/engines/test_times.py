@@ -34,16 +34,15 @@ def column(values: list[int], dtype: pl.DataType) -> pl.Series:
     return stamps.cast(dtype)
 
 
-@pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
-def test_no_row_within_the_bounds_is_left_out(dtype: pl.DataType, zone: str | None) -> None:
-    @given(st.lists(st.integers(NEAR - 10**7, NEAR + 10**7), min_size=1), MICROS, MICROS)
-    def check(values: list[int], one: int, other: int) -> None:
+def test_no_row_within_the_bounds_is_left_out(dtype: pl.DataType) -> None:
+    @given(st.sampled_from(ZONES), st.lists(st.integers(NEAR - 10**7, NEAR + 10**7), min_size=1), MICROS, MICROS)
+    def check(zone: str | None, values: list[int], one: int, other: int) -> None:
         low, high = sorted((one, other))
         rows = column(values, dtype).to_frame()
         micros = pl.Series(rows.select(_times.rounded_up("x", dtype, zone)).to_series())
         needed = rows.filter(micros.is_between(low, high))
-        kept = rows.filter(_times.in_range("x", dtype, zone, earliest=low, latest=high))
+        kept = rows.filter(True, *_times.in_range("x", dtype, zone, earliest=low, latest=high))
         assert needed.join(kept, on="x", how="anti").is_empty()
 
     check()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -37,7 +37,6 @@ TYPES: dict[str, Any] = {"a": pl.Int32, "b": pl.String, "n": pl.Int64, "f": pl.F
 ZONES = st.sampled_from([None, "UTC", "Europe/Berlin", "America/New_York"])
 
 
-@settings(max_examples=5 * settings().max_examples)
 @given(rows=ROWS, labels=LABELS, data=st.data())
 def test_engines_parts_and_orders_agree(rows: list[Any], labels: list[Any], data: st.DataObject) -> None:
     times = pl.Datetime(data.draw(st.sampled_from(["ns", "us", "ms"])))

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -183,7 +183,6 @@ LABEL_SCHEMA: dict[str, Any] = {"user": pl.Int64, "event_timestamp": pl.Datetime
 
 
 @pytest.mark.parametrize("engine", [PolarsEngine(), DuckDBEngine(threads=1)], ids=["polars", "duckdb"])
-@settings(max_examples=5 * settings().max_examples)  # 500 in the usual run, 5,000 in the long one.
 @given(data=st.data())
 def test_views_over_files_answer_as_the_reference_does(engine: Engine, data: st.DataObject) -> None:
     # The first row is nobody's: it says what the types are where a CSV file holds nothing else but nulls.

@@ -34,7 +34,7 @@ from featurestore.testing.training_cases import TIME, Case, cases
 __all__ = ["EngineConformance", "assert_agrees"]
 
 _GENERATED = settings(
-    max_examples=5 * settings().max_examples,
+    max_examples=max(500, settings().max_examples),
     deadline=None,
     # An engine keeps nothing between calls, and one exam is written for many subclasses.
     suppress_health_check=[
