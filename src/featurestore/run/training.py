@@ -17,6 +17,7 @@ from featurestore.engines._sources import open_plan
 from featurestore.engines.base import Engine
 from featurestore.engines.survey import survey
 from featurestore.errors import ColumnClashError, FeatureStoreWarning, MissingColumnError, ParameterError
+from featurestore.log.parquet import EventLog
 from featurestore.planning.columns import plan_columns
 from featurestore.planning.retrieval import (
     Asked,
@@ -26,16 +27,15 @@ from featurestore.planning.retrieval import (
     Table,
     asked_for,
     inputs_of,
-    join_keys,
     merged,
     plan_retrieval,
 )
 from featurestore.planning.training import TrainingPlan, plan_training
 from featurestore.repository.names import AnyFeature
+from featurestore.run.history import source_names, table_of_view, with_pushes
 from featurestore.run.jobs import RetrievalJob
 from featurestore.run.labels import Labels, Range, generated, read_labels
 from featurestore.run.session import Session
-from featurestore.run.sources import scan_of
 from featurestore.run.timelines import check_functions, table_of
 
 __all__ = ["Context", "Request", "get_historical_features"]
@@ -73,6 +73,8 @@ class Context:
     """Where saved datasets are kept."""
     memory_limit: int | None = None
     """Bytes that a join may take."""
+    log: EventLog | None = None
+    """Rows that were pushed; ``None``: there are none."""
 
 
 def get_historical_features(context: Context, request: Request) -> RetrievalJob:
@@ -150,54 +152,18 @@ def _range(request: Request) -> Range | None:
 
 
 def _view_tables(context: Context, groups: Sequence[Asked]) -> dict[Identity, Table]:
-    names = _source_names([one.view for one in groups if isinstance(one.view, FeatureView)])
-    return {one.identity: _view_table(context, one.view, names) for one in groups if isinstance(one.view, FeatureView)}
-
-
-def _view_table(context: Context, view: FeatureView, names: Mapping[int, str]) -> Table:
-    source = _file_source(view)
-    scan, schema = scan_of(source, context.base, name=names[id(view)])
-    if scan.timestamp is None:
-        raise ParameterError(
-            f"source {source.name!r} of view {view.name!r} does not say when its rows hold",
-            found="no timestamp_field",
-            expected="the column of the event timestamp",
-            fix=f"FileSource({source.path!r}, timestamp_field='event_timestamp')",
-        )
-    keys = join_keys(view, context.known.entities)
-    declared = [one.name for one in view.schema if one.name not in keys]
-    rest = [name for name in schema if name not in {*keys, *scan.times}]
-    return Table(scan, keys, tuple(declared or rest), view.ttl)
-
-
-def _file_source(view: FeatureView) -> FileSource:
-    source = view.source if isinstance(view.source, FileSource) else view.source.batch_source
-    if source is None:
-        raise ParameterError(
-            f"view {view.name!r} has no history",
-            found=f"source {view.source.name!r} without batch_source",
-            expected="a source that keeps past rows",
-            fix="batch_source=FileSource(...)",
-        )
-    return source
-
-
-def _source_names(views: Sequence[FeatureView]) -> dict[int, str]:
-    """Return a name for the source of each view that no other source of the request bears."""
-    owners: dict[str, FileSource] = {}
-    names = {}
-    for view in views:
-        source = _file_source(view)
-        clear = owners.setdefault(source.name, source) == source
-        names[id(view)] = source.name if clear else f"{source.name} ({source.path})"
-    return names
+    views = [(one.identity, one.view) for one in groups if isinstance(one.view, FeatureView)]
+    names = source_names([view for _, view in views])
+    return {identity: table_of_view(context, view, names[id(view)]) for identity, view in views}
 
 
 def _function_tables(
     context: Context, groups: Sequence[Asked], labels: Labels | None, params: Mapping[str, Any]
 ) -> dict[Identity, Table]:
     return {
-        one.identity: table_of(context.session, one.view, labels, params)
+        one.identity: with_pushes(
+            context.log, one.view.qualified_name, table_of(context.session, one.view, labels, params)
+        )
         for one in groups
         if isinstance(one.view, Feature) and not one.is_column
     }
