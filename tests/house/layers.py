@@ -21,6 +21,7 @@ LAYERS: dict[str, int] = {
     "repository": 2,
     "statistics": 2,
     "planning": 3,
+    "windows": 3,
     "frames": 4,
     "engines": 4,
     "online": 4,

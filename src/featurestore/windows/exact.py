@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ExactPrefix", "Rational", "exact_sum", "rational_of"]
+__all__ = ["ExactPrefix", "Rational", "exact_sum", "ratio", "rational_of"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ class Rational:
             >>> rational_of([0.1, 0.2, 0.3]).over(3)
             0.2
         """
-        return _ratio(self.numerator, count, self.exponent)
+        return ratio(self.numerator, count, self.exponent)
 
 
 def rational_of(values: Iterable[float]) -> Rational:
@@ -87,11 +87,11 @@ def exact_sum(values: Iterable[float]) -> float:
         (1.0, 0.0, 0.0)
     """
     given = list(values)
-    special = special_sum(any(map(math.isnan, given)), math.inf in given, -math.inf in given)
+    special = special_sum(nan=any(map(math.isnan, given)), plus=math.inf in given, minus=-math.inf in given)
     return rational_of(given).over(1) if special is None else special
 
 
-def special_sum(nan: bool, plus: bool, minus: bool) -> float | None:
+def special_sum(*, nan: bool, plus: bool, minus: bool) -> float | None:
     """Return the sum of values among which are NaN or infinities; ``None`` where there are none."""
     if nan or (plus and minus):
         return math.nan
@@ -100,8 +100,13 @@ def special_sum(nan: bool, plus: bool, minus: bool) -> float | None:
     return None
 
 
-def _ratio(numerator: int, denominator: int, exponent: int) -> float:
-    """Return ``numerator / denominator * 2**exponent``, rounded once: Python's division of integers is correct."""
+def ratio(numerator: int, denominator: int, exponent: int) -> float:
+    """Return ``numerator / denominator * 2**exponent``, rounded once: Python's division of integers is correct.
+
+    Example:
+        >>> ratio(1, 3, 1)
+        0.6666666666666666
+    """
     above, below = (numerator << exponent, denominator) if exponent >= 0 else (numerator, denominator << -exponent)
     try:
         return above / below
@@ -155,11 +160,12 @@ class ExactPrefix:
             totals = totals + ((limb[high] - limb[low]).astype(object) << (_LIMB * index))
         return list(totals)
 
-    def special(self, low: Ints, high: Ints) -> npt.NDArray[np.bool_]:
-        """Tell which windows have a value that is not finite."""
+    def specials_of(self, low: Ints, high: Ints) -> list[float | None]:
+        """Return the sum of each window that has a NaN or an infinity; ``None`` for the others."""
         if self.specials is None:
-            return np.zeros(len(low), np.bool_)
-        return sum((count[high] - count[low] for count in self.specials), np.zeros(len(low), np.int64)) > 0
+            return [None] * len(low)
+        facts = [(count[high] - count[low] > 0).tolist() for count in self.specials]
+        return [special_sum(nan=nan, plus=plus, minus=minus) for nan, plus, minus in zip(*facts, strict=True)]
 
 
 def _prefixed(column: npt.NDArray[Any]) -> Ints:

@@ -1,0 +1,112 @@
+"""Where the window of an aggregate begins and ends for a time t, in UTC microseconds; events of the end are outside."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore.declare.aggregates import Aggregate
+from featurestore.instants import from_micros, to_micros
+
+__all__ = ["ALWAYS", "bounds", "longest"]
+
+Ints = npt.NDArray[np.int64]
+
+ALWAYS = -(2**62)
+"""Before any event."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_WEEK = 7
+_MONDAY = 3
+"""Days from 1970-01-01, a Thursday, back to its Monday: so weeks begin on Mondays."""
+
+
+def bounds(aggregate: Aggregate, at: Ints) -> tuple[Ints, Ints]:
+    """Return the beginning (included) and the end (not included) of the window of each time.
+
+    Example:
+        >>> from featurestore.declare.aggregates import sum
+        >>> [bound.tolist() for bound in bounds(sum("x", "1s"), np.array([5_000_000]))]
+        [[4000000], [5000000]]
+    """
+    end = at - aggregate.offset // _MICROSECOND
+    if aggregate.every is None:
+        start = np.full_like(end, ALWAYS) if aggregate.window is None else end - aggregate.window // _MICROSECOND
+        return start, end
+    return _calendar(aggregate, end)
+
+
+def longest(aggregate: Aggregate) -> int | None:
+    """Return microseconds before t at which an event is in no window any more; ``None`` where it always may be."""
+    if aggregate.function == "lag":
+        assert aggregate.every is not None
+        assert aggregate.n is not None
+        return ((aggregate.n + 1) * aggregate.every + aggregate.offset + _DAY) // _MICROSECOND
+    if aggregate.window is None:
+        return None
+    slack = timedelta(0) if aggregate.every is None else aggregate.every + _DAY  # A day: zones change their clocks.
+    return (aggregate.window + aggregate.offset + slack) // _MICROSECOND
+
+
+def _calendar(aggregate: Aggregate, end: Ints) -> tuple[Ints, Ints]:
+    period = aggregate.every
+    assert period is not None
+    current, place = np.unique(_period_of(end, period, aggregate.tz), return_inverse=True)
+    if aggregate.function == "lag":
+        assert aggregate.n is not None
+        current = current - aggregate.n + 1
+    ends = _starts(current, period, aggregate.tz)
+    if aggregate.window is None and aggregate.function != "lag":
+        starts = np.full_like(ends, ALWAYS)
+    else:
+        periods = 1 if aggregate.window is None else aggregate.window // period
+        starts = _starts(current - periods, period, aggregate.tz)
+    return starts[place], ends[place]
+
+
+def _period_of(at: Ints, period: timedelta, tz: str) -> Ints:
+    """Return the number of the period that each time is in."""
+    if period % _DAY:
+        return at // (period // _MICROSECOND)
+    distinct, place = np.unique(at, return_inverse=True)
+    zone = ZoneInfo(tz)
+    days = np.array([_local_day(int(one), zone) for one in distinct], np.int64).reshape(-1)
+    length = period // _DAY
+    return ((days + _shift(length)) // length)[place]
+
+
+def _local_day(at: int, zone: ZoneInfo) -> int:
+    return from_micros(at).astimezone(zone).date().toordinal() - _EPOCH_DAY
+
+
+def _shift(days: int) -> int:
+    return _MONDAY if days % _WEEK == 0 else 0
+
+
+def _starts(periods: Ints, period: timedelta, tz: str) -> Ints:
+    """Return when each period begins: at midnight of its first day, or where the clocks skip that, right after."""
+    if period % _DAY:
+        return periods * (period // _MICROSECOND)
+    length = period // _DAY
+    days = periods * length - _shift(length)
+    return np.array([_midnight(int(day), tz) for day in days], np.int64).reshape(-1)
+
+
+@lru_cache(maxsize=65_536)
+def _midnight(day: int, tz: str) -> int:
+    """Return the first instant of a local day, which where the clocks are put back at midnight is the earlier one."""
+    zone = ZoneInfo(tz)
+    local = datetime.fromordinal(day + _EPOCH_DAY)
+    instant = local.replace(tzinfo=zone).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == local:
+        return to_micros(instant)
+    # Midnight is skipped: the day begins where the clock before the gap, going on, would show it.
+    before = (local - _DAY).replace(tzinfo=zone).utcoffset()
+    assert before is not None
+    return to_micros((local - before).replace(tzinfo=UTC))
