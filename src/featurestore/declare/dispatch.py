@@ -29,7 +29,7 @@ class Dispatcher(Protocol):
         """Answer a call of ``function`` from ``materializer``, running the function where nothing fresh is stored."""
         ...
 
-    def materialize(self, materializer: Any, feature: Any, params: Mapping[str, Any], *, force: bool) -> Any:
+    def store_result(self, materializer: Any, feature: Any, params: Mapping[str, Any], *, force: bool) -> Any:
         """Compute ``feature`` with ``params``, past its own cache, and store the result in ``materializer``."""
         ...
 

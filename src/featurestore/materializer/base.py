@@ -245,7 +245,7 @@ class Materializer(ABC):
             ParameterError: a missing, unknown or unidentifiable parameter.
             UnsupportedValueError: a result that this back end cannot hold.
         """
-        return dispatch.current().materialize(self, feature, params, force=force)  # type: ignore[no-any-return]
+        return dispatch.current().store_result(self, feature, params, force=force)  # type: ignore[no-any-return]
 
     def materialize_range(self, feature: Any, *, progress: bool = True, **params: Any) -> Materializations:
         """Backfill: materialize each point of the grids among ``params`` (`every`, lists) that has no fresh result.

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
-from featurestore.declare.feature import Feature
 from featurestore.declare.kinds import WHEN, Kind
 from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.view import FeatureView

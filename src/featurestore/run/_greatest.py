@@ -25,20 +25,23 @@ def greatest(rows: pl.DataFrame, keys: Sequence[str], fields: Sequence[str]) -> 
         keys: columns in their common type, without nulls; none where all rows are of one key.
         fields: the declared ones, in order; they decide between rows of equal timestamps.
     """
-    if rows.height < 2:  # noqa: PLR2004  One row is the greatest of its key.
+    if rows.height < 2:
         return rows
     times = [EVENT, *([CREATED] if CREATED in rows.columns else [])]
     positions = _ordered(rows, keys, times)
     new_key = np.append(_differs(rows, positions, keys), True)
     if new_key.all():
-        return rows[positions]
+        return _taken(rows, positions)
     same_time = ~_differs(rows, positions, [*keys, *times])
-    chosen = positions[new_key]
-    tied = np.flatnonzero(new_key)
-    tied = tied[np.append(False, same_time)[tied]]
+    last = np.flatnonzero(new_key)
+    tied = last[np.append(False, same_time)[last]]
     if tied.size:
-        chosen = _mended(rows, fields, positions, new_key, same_time, tied)
-    return rows[chosen]
+        positions = _mended(rows, fields, positions, np.cumsum(np.append(True, ~same_time)), tied)
+    return _taken(rows, positions[last])
+
+
+def _taken(rows: pl.DataFrame, positions: Positions) -> pl.DataFrame:
+    return rows.select(pl.all().gather(positions))
 
 
 def _ordered(rows: pl.DataFrame, keys: Sequence[str], times: Sequence[str]) -> Positions:
@@ -64,20 +67,14 @@ def _differs(rows: pl.DataFrame, positions: Positions, columns: Sequence[str]) -
 
 
 def _mended(
-    rows: pl.DataFrame,
-    fields: Sequence[str],
-    positions: Positions,
-    new_key: npt.NDArray[np.bool_],
-    same_time: npt.NDArray[np.bool_],
-    tied: Positions,
+    rows: pl.DataFrame, fields: Sequence[str], positions: Positions, run: Positions, tied: Positions
 ) -> Positions:
-    """Return the greatest rows of all keys; those at ``tied`` have others of the same times before them."""
-    run = np.cumsum(np.append(True, ~same_time))
+    """Return ``positions`` with the greatest of equal times at the places ``tied``, which end such runs."""
     places = np.flatnonzero(np.isin(run, run[tied]))
-    ties = canonical_columns(rows[positions[places]], fields, prefix="__fs_tie_")
+    ties = canonical_columns(_taken(rows, positions[places]), fields, prefix="__fs_tie_")
+    by = [_RUN, *ties.columns]
     ties = ties.with_columns(pl.Series(_RUN, run[places]), pl.Series(_INDEX, positions[places]))
-    by = [_RUN, *(name for name in ties.columns if name not in (_RUN, _INDEX))]
-    last = ties.sort(by, nulls_last=False).group_by(_RUN, maintain_order=True).last()
+    last = ties.sort(by, nulls_last=False).unique(_RUN, keep="last", maintain_order=True)
     found = positions.copy()
     found[tied] = last.get_column(_INDEX).to_numpy()  # Both in the order of the runs.
-    return found[new_key]
+    return found

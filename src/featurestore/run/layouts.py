@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import polars as pl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from featurestore.engines import _keys
 from featurestore.errors import MissingColumnError
 from featurestore.planning.retrieval import Table
-from featurestore.rows.layout import Columns, OnlineView
+from featurestore.rows.layout import Columns, OnlineView, OnlineViews
 from featurestore.rows.types import type_text
 from featurestore.run.online import Online, change_views, drop_retired
 
-__all__ = ["key_columns", "publish"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["kept", "publish"]
 
 
 def publish(online: Online, name: str, table: Table, schema: pl.Schema, *, snapshots: bool = False) -> OnlineView:
     """Return how the rows of a view are kept online, after everybody can know it.
-
-    Keys have the type in which labels of any width are compared with them, so that a source of wider integers does
-    not start the view again; features have exactly the type of the source, as training answers them.
 
     Args:
         online: the store's parts.
@@ -32,24 +33,25 @@ def publish(online: Online, name: str, table: Table, schema: pl.Schema, *, snaps
         FrameError: keys by which nothing can be looked up.
         UnsupportedValueError: features of a type that is not kept online.
     """
-    for column in (*table.keys, *table.fields):
-        if column not in schema:
-            raise MissingColumnError.among(column, schema.names(), where=f"source {table.scan.source!r}")
-    columns = tuple((field, type_text(schema[field], column=field)) for field in table.fields)
-    keys = key_columns(name, table, schema)
-    views = change_views(
-        online.registry, lambda known: known.with_view(name, keys=keys, columns=columns, snapshots=snapshots)
-    )
+    views = change_views(online.registry, lambda known: kept(known, name, table, schema, snapshots=snapshots))
     if views.retired:
         drop_retired(online.registry, online.store)
     return views[name]
 
 
-def key_columns(name: str, table: Table, schema: pl.Schema) -> Columns:
-    """Return the join keys of a view and the types in which their values are compared.
+def kept(known: OnlineViews, name: str, table: Table, schema: pl.Schema, *, snapshots: bool = False) -> OnlineViews:
+    """Return what `publish` makes of the document of layouts. Raises as it does.
 
-    Raises:
-        FrameError: keys by which nothing can be looked up.
+    Keys have the type in which labels of any width are compared with them, so that a source of wider integers does
+    not start the view again; features have exactly the type of the source, as training answers them.
     """
+    for column in (*table.keys, *table.fields):
+        if column not in schema:
+            raise MissingColumnError.among(column, schema.names(), where=f"source {table.scan.source!r}")
     types = {key: _keys.common_type(schema[key], schema[key], what=f"view {name!r}: {key}") for key in table.keys}
-    return tuple((key, type_text(dtype, column=key)) for key, dtype in types.items())
+    columns = {each: schema[each] for each in table.fields}
+    return known.with_view(name, keys=_texts(types), columns=_texts(columns), snapshots=snapshots)
+
+
+def _texts(types: Mapping[str, pl.DataType]) -> Columns:
+    return tuple((name, type_text(dtype, column=name)) for name, dtype in types.items())

@@ -270,7 +270,7 @@ class Functions:
         """Answer a call of ``function`` from ``materializer``, running it where nothing fresh is stored."""
         return results.answer(self._session, materializer, function, args, kwargs)
 
-    def materialize(
+    def store_result(
         self, materializer: Materializer, feature: Any, params: Mapping[str, Any], *, force: bool
     ) -> Materialization:
         """Compute ``feature`` past its own cache and store the result in ``materializer``."""

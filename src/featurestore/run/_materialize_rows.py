@@ -1,0 +1,249 @@
+"""The rows of one run on their way from a table to the online store: streamed, reduced, encoded, put."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
+
+import polars as pl
+
+from featurestore.engines import _keys
+from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, KEY, OpenRead
+from featurestore.errors import ConfigurationError
+from featurestore.instants import from_micros
+from featurestore.online.base import OnlineStore
+from featurestore.planning.materializing import Interval
+from featurestore.planning.retrieval import Table
+from featurestore.planning.scans import Read
+from featurestore.rows.keys import KeyCodec, is_digest
+from featurestore.rows.layout import OnlineView
+from featurestore.rows.merging import materialized
+from featurestore.rows.records import Encoder
+from featurestore.run._greatest import greatest
+
+__all__ = ["Rows", "Writer", "opened", "write"]
+
+VISIBLE = "__fs_visible"
+
+_HELD = 64 * 2**20
+"""Bytes of rows that are held to be reduced to the greatest of each key before they are written."""
+_BATCH = 8 * 2**20
+"""Bytes, by a rough estimate, of the rows that are read, and of those that are written, at a time."""
+_VALUE = 16
+"""Bytes of a value, roughly."""
+_MOST_ROWS = 100_000
+_LEAST_LIFETIME = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table as it is materialized: normal keys and times beside the fields."""
+
+    table: Table
+    schema: pl.Schema
+    """Columns of the table's scan, after renames."""
+    frame: pl.LazyFrame
+    """Columns: the keys, the times in microseconds, and the fields. Rows that can ever be visible, and match a key."""
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns of the frame that are the keys, in their order."""
+        return [f"{KEY}{index}" for index in range(len(self.table.keys))]
+
+    def visible_in(self, interval: Interval) -> Rows:
+        """Return the rows that could first be seen in an interval."""
+        seen = pl.col(VISIBLE).is_between(*interval)
+        return Rows(self.table, self.schema, self.frame.filter(seen))
+
+    def count(self) -> int:
+        """Return how many there are."""
+        with _reading(self.table):
+            return int(self.frame.select(pl.len()).collect(engine="streaming").item())
+
+    def earliest(self) -> int | None:
+        """Return when the first of them could be seen; ``None`` where there is none."""
+        with _reading(self.table):
+            found = self.frame.select(pl.col(VISIBLE).min()).collect(engine="streaming").item()
+        return None if found is None else int(found)
+
+    @property
+    def at_a_time(self) -> int:
+        """How many are read, or written, at a time."""
+        return max(100, min(_MOST_ROWS, _BATCH // (_VALUE * len(self.frame.collect_schema()))))
+
+
+def opened(table: Table, interval: Interval, *, now: int) -> Rows:
+    """Return the rows of ``table`` that can matter between two instants, unread.
+
+    Args:
+        table: of a view.
+        interval: microseconds; rows that could be seen only earlier or later may be left out.
+        now: when rows hold from that know no time.
+
+    Raises:
+        FrameError: keys by which nothing can be looked up.
+    """
+    scan = table.scan
+    frame = scan.open().rename(dict(scan.renames)) if scan.renames else scan.open()
+    schema = frame.collect_schema()
+    columns = tuple(dict.fromkeys((*table.keys, *table.fields, *scan.times)))
+    earliest = None if scan.available_at else interval[0]
+    source = OpenRead(Read(scan, columns, earliest=earliest, latest=interval[1]), frame, schema)
+    types = {key: _keys.common_type(schema[key], schema[key], what=f"{scan.source!r}: {key}") for key in table.keys}
+    keys = {
+        f"{KEY}{index}": _keys.as_key(name, schema[name], dtype) for index, (name, dtype) in enumerate(types.items())
+    }
+    times = _times(source, now)
+    normal = source.rows().select(*table.fields, **keys, **times)
+    seen = pl.max_horizontal(name for name in (EVENT, AVAILABLE) if name in times)
+    known = [pl.col(name).is_not_null() for name in (*keys, *times) if name != CREATED]
+    rows = normal.filter(*known).with_columns(seen.alias(VISIBLE)).drop(AVAILABLE, strict=False)
+    return Rows(table, schema, rows)
+
+
+def _times(source: OpenRead, now: int) -> dict[str, pl.Expr]:
+    times = {name: expression.cast(pl.Int64) for name, expression in source.normal_times().items()}
+    return {EVENT: pl.lit(now, pl.Int64), **times}
+
+
+# ---- reading and reducing ---------------------------------------------------------------------------------------
+
+
+def _parted(rows: Rows, parts: int) -> Iterator[pl.LazyFrame]:
+    """Yield the rows in so many parts, all rows of a key in one of them."""
+    for part in range(parts):
+        yield rows.frame if parts == 1 else rows.frame.filter(_hash(rows.keys) % parts == part)
+
+
+def _batches(rows: Rows, frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    with _reading(rows.table):
+        batches = frame.collect_batches(chunk_size=rows.at_a_time, maintain_order=False, lazy=True, engine="streaming")
+        while (batch := next(batches, None)) is not None:
+            yield batch
+
+
+def _hash(keys: Iterable[str]) -> pl.Expr:
+    return reduce(operator.xor, (pl.col(key).hash(seed=index) for index, key in enumerate(keys)))
+
+
+def _parts(rows: Rows) -> int:
+    """Return into how many parts the keys are to be split, so that the rows of each can be held at once."""
+    if not rows.keys:
+        return 1
+    with _reading(rows.table):
+        keys = rows.frame.select(_hash(rows.keys).approx_n_unique()).collect(engine="streaming").item()
+    return int(keys * _VALUE * len(rows.frame.collect_schema()) // (_HELD // 2)) + 1
+
+
+def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Iterator[pl.DataFrame]:
+    """Yield the greatest rows of the keys, as many at a time as can be held."""
+    held: list[pl.DataFrame] = []
+    size = 0.0  # Bytes, which may be an estimate.
+    for batch in batches:
+        held.append(batch)
+        size += batch.estimated_size()
+        if size >= _HELD:
+            found = greatest(pl.concat(held), rows.keys, rows.table.fields)
+            size = found.estimated_size()
+            held = [found]
+            if size >= _HELD // 2:
+                yield held.pop()
+                size = 0
+    if held:
+        yield greatest(pl.concat(held), rows.keys, rows.table.fields)
+
+
+@contextmanager
+def _reading(table: Table) -> Iterator[None]:
+    """Say of which source it is what cannot be read."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ConfigurationError(
+            f"source {table.scan.source!r} cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            expected="rows of the columns that it had when it was opened",
+            fix="check the files, then materialize again: what was written stays, and is written over",
+        ) from error
+
+
+# ---- writing ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Puts rows of one run into the online store."""
+
+    store: OnlineStore
+    view: OnlineView
+    interval: Interval
+    run: int
+    ttl: timedelta | None
+    now: int
+
+    def put(self, rows: pl.DataFrame) -> int:
+        """Store rows, of which each has another key; return how many were written."""
+        codec = KeyCodec(self.view.keys, self.view.suffix)
+        columns = [rows.get_column(f"{KEY}{index}") for index in range(len(self.view.keys))]
+        keys = codec.encode_columns(columns) if columns else [codec.encode([])]
+        pairs = zip(keys, self._records(rows, codec, columns, keys), strict=True)
+        merge = materialized(self.view, start=self.interval[0], end=self.interval[1], run=self.run)
+        return self.store.put([(key, record) for key, record in pairs if key], merge, lifetime=self._lifetime(rows))
+
+    def _records(
+        self, rows: pl.DataFrame, codec: KeyCodec, columns: list[pl.Series], keys: list[bytes | None]
+    ) -> list[bytes]:
+        full = None
+        if any(key is not None and is_digest(key) for key in keys):
+            whole = codec.full_entities(columns)
+            full = [entity if key and is_digest(key) else None for key, entity in zip(keys, whole, strict=True)]
+        return Encoder(self.view.layout, len(self.view.layouts) - 1).encode(
+            rows,
+            event=rows.get_column(EVENT),
+            created=rows.get_column(CREATED) if CREATED in rows.columns else None,
+            visible=rows.get_column(VISIBLE),
+            pushed=False,
+            run=self.run,
+            full_keys=full,
+        )
+
+    def _lifetime(self, rows: pl.DataFrame) -> timedelta | None:
+        """Return for how long the newest of ``rows`` is kept, where the back end removes rows by itself."""
+        if self.ttl is None or self.store.grace is None:
+            return None
+        newest = rows.get_column(EVENT).max()
+        assert isinstance(newest, int)
+        return max(from_micros(newest) + self.ttl + self.store.grace - from_micros(self.now), _LEAST_LIFETIME)
+
+
+def write(
+    rows: Rows, writer: Writer, *, again: bool, progress: Callable[[int], object] | None = None
+) -> tuple[int, int]:
+    """Stream ``rows`` into the online store, in bounded memory; return how many were read and written.
+
+    Args:
+        rows: of the run's interval.
+        writer: of the run.
+        again: whether rows of the interval may be there already. Then a key's greatest row is found before any of its
+            rows is written, so that what is read meanwhile never goes back to an older one.
+        progress: called with the number of rows read.
+    """
+    read = 0
+
+    def counted(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        nonlocal read
+        for batch in batches:
+            read += batch.height
+            yield batch
+            if progress is not None:
+                progress(read)
+
+    written = 0
+    for frame in _parted(rows, _parts(rows) if again else 1):
+        for found in _reduced(counted(_batches(rows, frame)), rows):
+            written += sum(map(writer.put, found.iter_slices(rows.at_a_time)))
+    return read, written
