@@ -1,4 +1,4 @@
-"""The canonical order of `featurestore.planning.order`, on whole columns: only ever for rows that tie in time."""
+"""The canonical order of `featurestore.rows.order`, on whole columns: only ever for rows that tie in time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from featurestore.planning.order import canonical_bytes
+from featurestore.rows.order import canonical_bytes
 
 __all__ = ["canonical_columns"]
 

@@ -5,7 +5,7 @@ an engine receives one shape whatever the user wrote.
 
 **Visibility at t:** a row is visible when its event timestamp is at most t and, where the scan has an available time,
 that is at most t too. **Value at t:** the greatest visible row of the key, in the order that
-`featurestore.planning.order` defines; nothing when its event timestamp is below t - ttl. Labels of finer resolution
+`featurestore.rows.order` defines; nothing when its event timestamp is below t - ttl. Labels of finer resolution
 than microseconds round down and the times of rows round up, so that nothing leaks.
 """
 

@@ -25,9 +25,9 @@ from polars.testing import assert_frame_equal
 from featurestore.engines.base import Engine
 from featurestore.engines.survey import survey
 from featurestore.errors import ColumnClashError, FrameError, MissingColumnError
-from featurestore.planning.order import canonical_bytes
 from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, ViewJoin, plan_training
+from featurestore.rows.order import canonical_bytes
 from featurestore.testing import reference
 from featurestore.testing.training_cases import TIME, Case, cases
 

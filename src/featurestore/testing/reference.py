@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from featurestore.instants import from_micros, to_micros
-from featurestore.planning.order import canonical_row
 from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, Status, ViewJoin
+from featurestore.rows.order import canonical_row
 
 __all__ = ["instant", "join"]
 

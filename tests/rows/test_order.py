@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from featurestore.engines._ties import canonical_columns
 from featurestore.errors import UnsupportedValueError
-from featurestore.planning.order import canonical_bytes, canonical_row
+from featurestore.rows.order import canonical_bytes, canonical_row
 
 SCALARS: list[st.SearchStrategy[Any]] = [
     st.integers(-(2**127), 2**128 - 1),

@@ -1,0 +1,147 @@
+"""The bytes of join keys on whole columns: `featurestore.rows.keys`, many values at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from featurestore.errors import FrameError
+from featurestore.rows import keys
+from featurestore.rows.types import base_of, polars_dtype
+
+__all__ = ["parts"]
+
+Part = bytes | None
+_TEXTUAL = (pl.String, pl.Categorical, pl.Enum)
+_NANOS = {"ns": 1, "us": 1000, "ms": 1_000_000}
+
+
+def parts(name: str, text: str, column: pl.Series) -> list[Part]:
+    """Return the bytes of each value of a column as values of the join key ``name``, whose type is ``text``.
+
+    Raises:
+        FrameError: a type of which no value can equal one of the key's.
+    """
+    dtype = column.dtype
+    if isinstance(dtype, pl.Null) or text == "Null":
+        return [None] * len(column)
+    target = polars_dtype(text)
+    if _kind(dtype) != _kind(target):
+        raise FrameError(
+            f"values of join key {name!r} are of another type",
+            found=str(dtype),
+            expected=str(target),
+            fix=f"cast {name!r} to {target}",
+        )
+    return _ENCODERS[_kind(target)](column, text)
+
+
+def _kind(dtype: pl.DataType) -> str:
+    base = type(dtype).__name__
+    if isinstance(dtype, _TEXTUAL):
+        return "text"
+    return "number" if dtype.is_numeric() and base != "Decimal" else base
+
+
+def _numbers(column: pl.Series, text: str) -> list[Part]:
+    if not column.dtype.is_float():
+        return _integers(column)
+    return _floats(column.cast(pl.Float64), fractions=base_of(text).startswith("Float"))
+
+
+def _integers(column: pl.Series) -> list[Part]:
+    narrow = column.cast(pl.Int64, strict=False)
+    if narrow.null_count() == column.null_count():
+        return _tagged(narrow, keys._INTEGER, ">i8")
+    return [None if value is None else keys.integer_part(value) for value in column.to_list()]
+
+
+def _floats(column: pl.Series, *, fractions: bool) -> list[Part]:
+    whole = pl.select(pl.when(column.is_finite() & (column == column.round(0))).then(column)).to_series()
+    as_integers = whole.cast(pl.Int64, strict=False)
+    if as_integers.null_count() == column.null_count():
+        return _tagged(as_integers, keys._INTEGER, ">i8")
+    return [None if value is None else keys.float_part(value, fractions=fractions) for value in column.to_list()]
+
+
+def _texts(column: pl.Series, _: str) -> list[Part]:
+    return _prefixed(column.cast(pl.String).cast(pl.Binary), keys._TEXT)
+
+
+def _binaries(column: pl.Series, _: str) -> list[Part]:
+    return _prefixed(column, keys._BINARY)
+
+
+def _prefixed(column: pl.Series, tag: bytes) -> list[Part]:
+    if column.has_nulls():
+        return [None if value is None else tag + value for value in column.to_list()]
+    return [tag + value for value in column.to_list()]
+
+
+def _booleans(column: pl.Series, _: str) -> list[Part]:
+    return _tagged(column.cast(pl.UInt8), keys._BOOLEAN, "u1")
+
+
+def _dates(column: pl.Series, _: str) -> list[Part]:
+    return _tagged(column.cast(pl.Int64), keys._DATE, ">i8")
+
+
+def _times(column: pl.Series, _: str) -> list[Part]:
+    return _tagged(column.cast(pl.Int64), keys._TIME, ">i8")
+
+
+def _instants(column: pl.Series, _: str) -> list[Part]:
+    assert isinstance(column.dtype, pl.Datetime)
+    numbers = column.to_physical()
+    micros = _in_micros(numbers, column.dtype.time_unit)
+    if micros is not None:
+        return _tagged(micros, keys._MICROS, ">i8")
+    factor = _NANOS[column.dtype.time_unit]
+    return [None if value is None else keys.instant_part(value * factor) for value in numbers.to_list()]
+
+
+def _in_micros(numbers: pl.Series, unit: str) -> pl.Series | None:
+    """The numbers in microseconds, where all of them fit."""
+    if unit == "us":
+        return numbers
+    if unit == "ns":
+        return numbers // 1000 if (numbers % 1000 == 0).all() else None
+    return numbers * 1000 if (numbers.abs() < 1 << 53).all() else None
+
+
+def _durations(column: pl.Series, _: str) -> list[Part]:
+    assert isinstance(column.dtype, pl.Duration)
+    factor = _NANOS[column.dtype.time_unit]
+    numbers = column.to_physical().to_list()
+    return [None if value is None else keys.duration_part(value * factor) for value in numbers]
+
+
+def _decimals(column: pl.Series, text: str) -> list[Part]:
+    scale = int(text[:-1].partition(", ")[2])
+    return [None if value is None else keys.decimal_part(value, scale) for value in column.to_list()]
+
+
+def _tagged(column: pl.Series, tag: bytes, number: str) -> list[Part]:
+    """A byte that says what it is, then the number."""
+    records = np.empty(len(column), dtype=[("tag", "u1"), ("number", number)])
+    records["tag"] = tag[0]
+    records["number"] = column.fill_null(0).to_numpy()
+    encoded: list[Part] = records.view(f"V{records.itemsize}").tolist()
+    for row in column.is_null().arg_true().to_list() if column.has_nulls() else ():
+        encoded[row] = None
+    return encoded
+
+
+_ENCODERS: dict[str, Callable[[pl.Series, str], list[Part]]] = {
+    "number": _numbers,
+    "text": _texts,
+    "Binary": _binaries,
+    "Boolean": _booleans,
+    "Date": _dates,
+    "Time": _times,
+    "Datetime": _instants,
+    "Duration": _durations,
+    "Decimal": _decimals,
+}

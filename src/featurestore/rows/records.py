@@ -1,0 +1,329 @@
+"""Rows as bytes, and back: the one format of what is stored under a key.
+
+A record is a head (`featurestore.rows.heads`), a bit a column that says where nulls are, a fixed place a column, and a
+tail for what has no fixed length, in the order of the columns; its fixed place says where it ends. All numbers
+are big-endian. Under the digest of a long key the entity's bytes follow the tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from featurestore.errors import FrameError, UnsupportedValueError
+from featurestore.rows.heads import FULL_KEY, OFFSET, PUSHED, VERSION, Head, NewerLayout, full_entity, head_of
+from featurestore.rows.layout import Layout, OnlineView
+from featurestore.rows.reading import Irregular, LayoutReader
+from featurestore.rows.slots import Slot, shape_of
+from featurestore.rows.types import polars_dtype
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+__all__ = ["Decoder", "Encoder", "Head", "NewerLayout", "full_entity", "head_of"]
+
+Record = bytes | None
+
+
+class Encoder:
+    """Makes records of rows.
+
+    Args:
+        layout: the features of the view.
+        number: of the layout, among those of the view.
+
+    Example:
+        >>> import polars as pl
+        >>> at = pl.Series([1_700_000_000_000_000])
+        >>> rows = pl.DataFrame({"rate": [0.5]})
+        >>> encoder = Encoder(Layout((("rate", "Float64"),)), 0)
+        >>> (record,) = encoder.encode(rows, event=at, created=None, visible=at, pushed=False, run=1)
+        >>> len(record), head_of(record).event
+        (40, 1700000000000000)
+    """
+
+    def __init__(self, layout: Layout, number: int) -> None:
+        self._layout = layout
+        self._number = number
+        self._shape = shape_of(layout)
+
+    def encode(
+        self,
+        rows: pl.DataFrame,
+        *,
+        event: pl.Series,
+        created: pl.Series | None,
+        visible: pl.Series,
+        pushed: bool,
+        run: int,
+        full_keys: Sequence[bytes | None] | None = None,
+    ) -> list[bytes]:
+        """Return a record a row.
+
+        Args:
+            rows: has the layout's columns, of its types; others are passed over.
+            event: event timestamps, microseconds, without nulls; as are ``visible``, and ``created`` with nulls.
+            created: nothing where the view has no created timestamp.
+            visible: from when on each row is known.
+            pushed: whether the rows were pushed.
+            run: number of the materialize run; 0 for pushes.
+            full_keys: the entities whose keys are digests; see `featurestore.rows.keys.is_digest`.
+
+        Raises:
+            FrameError: a column that is missing or of another type, or a row without an event timestamp.
+        """
+        columns = [self._column(rows, name, text) for name, text in self._layout.columns]
+        records = self._heads(event, created, visible, pushed=pushed, run=run)
+        tails = self._fill(records, columns)
+        encoded: list[bytes] = records.view(f"V{self._shape.size}").tolist()
+        if tails:
+            encoded = list(map(b"".join, zip(encoded, *tails, strict=True)))
+        return encoded if full_keys is None else list(map(_with_key, encoded, full_keys))
+
+    def _column(self, rows: pl.DataFrame, name: str, text: str) -> pl.Series:
+        found = rows.schema.get(name)
+        expected = polars_dtype(text)
+        if found != expected:
+            raise FrameError(
+                f"column {name!r} is not as the online rows of the view have it",
+                found="no such column" if found is None else str(found),
+                expected=str(expected),
+                fix=f"cast {name!r} to {expected}, or apply the changed definition",
+            )
+        return rows.get_column(name)
+
+    def _heads(
+        self, event: pl.Series, created: pl.Series | None, visible: pl.Series, *, pushed: bool, run: int
+    ) -> np.ndarray:
+        import numpy as np
+
+        fields = [("event", ">u8"), ("created", ">u8"), ("flags", "u1"), ("layout", ">u2"), ("run", ">u4")]
+        fields += [("visible", ">u8"), ("nulls", "u1", (self._shape.null_bytes,))]  # type: ignore[list-item]  # NumPy's form for several bytes.
+        fields += [(str(index), slot.numpy) for index, slot in enumerate(self._shape.slots)]
+        records = np.zeros(len(event), dtype=fields)
+        records["event"], records["visible"] = _offset(event), _offset(visible)
+        if created is not None:
+            # The first of all instants would be as none at all.
+            known = np.maximum(_offset(created.fill_null(0)), 1)
+            records["created"] = np.where(created.is_not_null().to_numpy(), known, 0)
+        records["flags"] = VERSION | (PUSHED if pushed else 0)
+        records["layout"], records["run"] = self._number, run
+        return records
+
+    def _fill(self, records: np.ndarray, columns: Sequence[pl.Series]) -> list[list[bytes]]:
+        """Fill fixed places and nulls in; return the tails, a list a column."""
+        import numpy as np
+
+        ends = np.full(len(records), self._shape.size, dtype=np.int64)
+        tails = []
+        for index, (slot, column) in enumerate(zip(self._shape.slots, columns, strict=True)):
+            if column.has_nulls():
+                records["nulls"][:, index // 8] |= column.is_null().to_numpy().astype(np.uint8) << (index % 8)
+            if slot.in_tail:
+                tail = _tail(slot, column)
+                ends += np.fromiter(map(len, tail), np.int64, len(tail))
+                records[str(index)] = _checked(ends)
+                tails.append(tail)
+            elif slot.code != "0s":
+                records[str(index)] = _fixed(slot, column)
+        return tails
+
+
+def _offset(instants: pl.Series) -> np.ndarray:
+    import numpy as np
+
+    if instants.has_nulls():
+        raise FrameError("a row has no event timestamp", found="null", expected="an instant in every row")
+    offset: np.ndarray = instants.to_numpy().astype(np.int64, copy=False).view(np.uint64) ^ np.uint64(OFFSET)
+    return offset
+
+
+def _fixed(slot: Slot, column: pl.Series) -> np.ndarray:
+    import numpy as np
+
+    if slot.code == "16s":
+        signed = slot.text != "UInt128"
+        numbers = column.to_physical().to_list()
+        stored = b"".join([(number or 0).to_bytes(16, "big", signed=signed) for number in numbers])
+        return np.frombuffer(stored, dtype="V16")
+    physical = column.to_physical()
+    values: np.ndarray = (physical.fill_null(False if slot.code == "?" else 0)).to_numpy()
+    return values
+
+
+def _tail(slot: Slot, column: pl.Series) -> list[bytes]:
+    import polars as pl
+
+    if column.dtype.is_nested():
+        from featurestore.rows.nested import to_bytes
+
+        return to_bytes(column, slot.text)
+    stored = column if isinstance(column.dtype, pl.Binary) else column.cast(pl.String).cast(pl.Binary)
+    tail: list[bytes] = stored.fill_null(b"").to_list()
+    return tail
+
+
+def _checked(ends: np.ndarray) -> np.ndarray:
+    if ends.size and ends.max() >= 1 << 32:
+        raise FrameError("a row is too large", found=f"{ends.max():,} bytes", expected="below 4 GiB")
+    return ends
+
+
+def _with_key(record: bytes, entity: bytes | None) -> bytes:
+    if entity is None:
+        return record
+    return record[:16] + bytes([record[16] | FULL_KEY]) + record[17:] + entity
+
+
+class Decoder:
+    """Makes values of the records of a view, whatever layouts they were written in.
+
+    What a record's layout does not have, or has in another type, reads as null.
+
+    Args:
+        view: how its rows are kept.
+        wanted: the features to read, in the order of the answer; those that are not kept online read as null.
+
+    Raises from every method that reads:
+        NewerLayout: a record in a layout that ``view`` does not have yet.
+        MaterializationError: bytes that are no record.
+
+    Example:
+        >>> import polars as pl
+        >>> from featurestore.rows.layout import OnlineView
+        >>> layout, at = Layout((("rate", "Float64"), ("city", "String"))), pl.Series([5])
+        >>> rows = pl.DataFrame({"rate": [0.5], "city": ["Bern"]})
+        >>> (record,) = Encoder(layout, 0).encode(rows, event=at, created=None, visible=at, pushed=False, run=1)
+        >>> Decoder(OnlineView(1, (("id", "Int64"),), (layout,)), ["city", "rate"]).lists([record, None])
+        ([['Bern', None], [0.5, None]], [5, None])
+    """
+
+    def __init__(self, view: OnlineView, wanted: Sequence[str]) -> None:
+        current = dict(view.layout.columns)
+        self._view = view
+        self.wanted = tuple((name, current.get(name, "Null")) for name in wanted)
+        """The features and the texts of their types, as they are answered."""
+        self._current = LayoutReader(view.layout, len(view.layouts) - 1, self.wanted)
+        self._readers = {self._current.number: self._current}
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether all values are numbers or booleans, so that `arrays` can answer them."""
+        return self._current.is_numeric
+
+    # ---- one record ----------------------------------------------------------------------------------------------
+
+    def row(self, record: bytes) -> tuple[list[Any], int]:
+        """Return the values of a record, and its event timestamp in microseconds."""
+        try:
+            return self._current.row(record)
+        except Irregular:
+            ((columns, events),) = [self._checked_lists([record])]
+            return [column[0] for column in columns], events[0]  # type: ignore[return-value]  # There is a record.
+
+    # ---- many ----------------------------------------------------------------------------------------------------
+
+    def lists(self, records: Sequence[Record]) -> tuple[list[list[Any]], list[int | None]]:
+        """Return a list of Python values a feature, as Polars' ``to_list`` gives them, and the event timestamps.
+
+        Where there is no record, values and timestamp are ``None``. Timestamps are in microseconds.
+        """
+        try:
+            columns, events = self._current.lists(records)
+        except Irregular:
+            return self._checked_lists(records)
+        return columns, events  # type: ignore[return-value]  # A list of int where an int may miss; nobody adds to it.
+
+    def _checked_lists(self, records: Sequence[Record]) -> tuple[list[list[Any]], list[int | None]]:
+        columns: list[list[Any]] = [[None] * len(records) for _ in self.wanted]
+        events: list[int | None] = [None] * len(records)
+        for reader, rows, cut in self._by_layout(records):
+            found, stamps = reader.checked(reader.lists, cut)
+            for row, stamp in zip(rows, stamps, strict=True):
+                events[row] = stamp
+            for column, values in zip(columns, found, strict=True):
+                for row, value in zip(rows, values, strict=True):
+                    column[row] = value
+        return columns, events
+
+    def events(self, records: Sequence[Record]) -> list[int | None]:
+        """Return the event timestamps alone, in microseconds."""
+        return [None if record is None else head_of(record).event for record in records]
+
+    def frame(self, records: Sequence[Record]) -> pl.DataFrame:
+        """Return a frame of the features, of the source's types to the last bit; nulls where there is no record."""
+        import polars as pl
+
+        schema = {name: polars_dtype(text) for name, text in self.wanted}
+        parts, order = [], [None] * len(records)
+        height = 0
+        for reader, rows, cut in self._by_layout(records):
+            parts.append(reader.checked(reader.frame, cut))
+            for row in rows:
+                order[row] = height  # type: ignore[call-overload]  # Filled as we go.
+                height += 1
+        whole = pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+        if not self.wanted or order == list(range(height)):
+            return whole
+        return whole.select(pl.all().gather(pl.Series(order, dtype=pl.get_index_type())))
+
+    def arrays(self, records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return numbers as one array, for models that take it as it is.
+
+        Returns:
+            values: float64, a row a record and a column a feature; NaN for nulls and where there is no record.
+                Integers beyond 2**53 are rounded; `frame` has them exactly.
+            events: int64, event timestamps in microseconds; 0 where there is no record.
+            found: bool, whether there is a record.
+
+        Raises:
+            UnsupportedValueError: features that are no numbers.
+        """
+        if not self.is_numeric:
+            raise self._not_numbers()
+        try:
+            return self._current.arrays(records)
+        except Irregular:
+            return self._checked_arrays(records)
+
+    def _checked_arrays(self, records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        import numpy as np
+
+        values = np.full((len(records), len(self.wanted)), np.nan)
+        events, found = np.zeros(len(records), dtype=np.int64), np.zeros(len(records), dtype=np.bool_)
+        for reader, rows, cut in self._by_layout(records):
+            values[rows], events[rows], found[rows] = reader.checked(reader.arrays, cut)
+        return values, events, found
+
+    def _not_numbers(self) -> UnsupportedValueError:
+        others = [f"{name} ({text})" for name, text in self.wanted if not LayoutReader.holds_number(text)]
+        return UnsupportedValueError(
+            "features that are no numbers do not go into one array",
+            found=", ".join(others),
+            expected="numbers and booleans",
+            fix="ask for lists or a frame, or leave these features out",
+        )
+
+    # ---- layouts -------------------------------------------------------------------------------------------------
+
+    def _by_layout(self, records: Sequence[Record]) -> list[tuple[LayoutReader, list[int], list[bytes]]]:
+        """Return a reader of each layout that occurs, with the records that it reads and the rows that they are at."""
+        groups: dict[int, tuple[LayoutReader, list[int], list[bytes]]] = {}
+        for row, record in enumerate(records):
+            if record is None:
+                continue
+            number = head_of(record).layout
+            if number not in groups:
+                groups[number] = (self._reader(number), [], [])
+            reader, rows, cut = groups[number]
+            rows.append(row)
+            cut.append(reader.cut(record))
+        return list(groups.values())
+
+    def _reader(self, number: int) -> LayoutReader:
+        if number not in self._readers:
+            if number >= len(self._view.layouts):
+                raise NewerLayout(number)
+            self._readers[number] = LayoutReader(self._view.layouts[number], number, self.wanted)
+        return self._readers[number]
