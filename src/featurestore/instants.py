@@ -7,6 +7,7 @@ so that every grid is the same in every time zone.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +15,18 @@ from typing import Protocol
 
 from featurestore.errors import ConfigurationError
 
-__all__ = ["Clock", "Grid", "SystemClock", "every", "floor", "from_micros", "to_duration", "to_instant", "to_micros"]
+__all__ = [
+    "Clock",
+    "Grid",
+    "SystemClock",
+    "every",
+    "floor",
+    "from_micros",
+    "now_micros",
+    "to_duration",
+    "to_instant",
+    "to_micros",
+]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -45,6 +57,18 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the current instant in UTC."""
         return datetime.now(UTC)
+
+
+def now_micros(clock: Clock) -> int:
+    """Return the clock's now as microseconds from 1970-01-01 UTC.
+
+    Example:
+        >>> abs(now_micros(SystemClock()) - to_micros(datetime.now(UTC))) < 1_000_000
+        True
+    """
+    if type(clock) is SystemClock:  # For reads that are done in microseconds themselves: no datetime in between.
+        return time.time_ns() // 1000
+    return to_micros(clock.now())
 
 
 def to_duration(value: str | timedelta) -> timedelta:

@@ -75,9 +75,10 @@ def plan(ctx: click.Context, *, detailed_exitcode: bool, as_json: bool) -> None:
 @_skipping
 @click.option("-m", "--message", default="", help="Why, for the log of the registry.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; the same as plan.")
+@click.option("--allow-breaking", is_flag=True, help="Let features that are online change their type.")
 @json_option
 @click.pass_obj
-def apply(project: Project, *, message: str, dry_run: bool, as_json: bool) -> None:
+def apply(project: Project, *, message: str, dry_run: bool, allow_breaking: bool, as_json: bool) -> None:
     """Put the declarations of the repository into force: all of them, or none.
 
     What the repository does not declare any more is removed. Applying twice changes nothing the second time.
@@ -85,7 +86,7 @@ def apply(project: Project, *, message: str, dry_run: bool, as_json: bool) -> No
     store = project.store()
     made = store.plan_repository()
     if not dry_run:
-        store.apply_plan(made, message=message)
+        store.apply_plan(made, message=message, allow_breaking=allow_breaking)
     report(made.changes, as_json=as_json, done=not dry_run)
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from featurestore.errors import AmbiguousNameError, UnknownNameError
-from featurestore.repository.changes import Change, changes
+from featurestore.repository.changes import Change, FieldChange, changes
 from featurestore.repository.collect import Draft, Key, key_of, merged
 from featurestore.repository.documents import ObjectKind
 from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.repository import Repository
 
-__all__ = ["Plan", "desired", "summary"]
+__all__ = ["Plan", "desired", "gone_views", "retyped", "summary"]
 
+_STORED_KINDS = (ObjectKind.VIEW, ObjectKind.FUNCTION)
+"""The kinds of what has rows of its own."""
 _PAST = {"add": "added", "change": "changed", "rename": "renamed", "remove": "removed"}
 
 
@@ -78,6 +80,28 @@ def desired(
     """
     without = [_key(each, base) for each in delete]
     return merged(base if partial else Repository(base.project), objects, without=without, codes=codes)
+
+
+def retyped(made: Iterable[Change], online: Collection[str]) -> tuple[str, ...]:
+    """Return, each in one line, which features of views that are ``online`` change their type."""
+    return tuple(
+        f"{change.name}: {field}"
+        for change in made
+        if change.kind in _STORED_KINDS and (change.renamed_from or change.name) in online
+        for field in change.fields
+        if _is_feature(field) and field.before is not None and field.after is not None and not field.renamed
+    )
+
+
+def _is_feature(field: FieldChange) -> bool:
+    section, _, name = field.path.partition(".")
+    return section == "schema" and bool(name) and "." not in name
+
+
+def gone_views(made: Iterable[Change]) -> tuple[str, ...]:
+    """Return the names of the views and functions that changes remove; of what is renamed, the former one."""
+    of_views = [change for change in made if change.kind in _STORED_KINDS]
+    return tuple(change.renamed_from or change.name for change in of_views if change.action in ("remove", "rename"))
 
 
 def summary(made: Iterable[Change]) -> str:

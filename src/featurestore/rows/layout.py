@@ -14,7 +14,10 @@ from typing import Any
 
 from featurestore.errors import ConfigurationError, UnsupportedValueError
 
-__all__ = ["Columns", "Layout", "OnlineView", "OnlineViews"]
+__all__ = ["ONLINE_VIEWS", "Columns", "Layout", "OnlineView", "OnlineViews"]
+
+ONLINE_VIEWS = "online/views"
+"""The key under which a registry keeps the document."""
 
 FORMAT = 1
 """Version of the document; raised when older code could not read it rightly."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from featurestore.errors import ConflictError
-from featurestore.planning.applying import Plan, summary
+from featurestore.errors import ConflictError, RegistrationError
+from featurestore.planning.applying import Plan, retyped, summary
 from featurestore.registry.base import Registry
 from featurestore.repository.changes import Change, changes
 from featurestore.repository.repository import Repository
 from featurestore.repository.requirements import rebased
+from featurestore.rows.layout import ONLINE_VIEWS, OnlineViews
+from featurestore.run import notices
 
-__all__ = ["commit_plan", "in_force", "restored"]
+__all__ = ["check_types", "commit_plan", "in_force", "restored"]
 
 
 def in_force(registry: Registry) -> tuple[Repository, str | None]:
@@ -20,6 +22,25 @@ def in_force(registry: Registry) -> tuple[Repository, str | None]:
     if snapshot is None:
         return Repository(registry.project), None
     return Repository.from_json(snapshot.document), snapshot.hash
+
+
+def check_types(registry: Registry, plan: Plan) -> None:
+    """Refuse a plan by which a feature that is online gets another type.
+
+    Raises:
+        RegistrationError: it does; names every such feature.
+    """
+    changed = [change for change in plan.changes if change.action in ("change", "rename")]
+    text = registry.get(ONLINE_VIEWS) if changed else None
+    found = retyped(changed, OnlineViews.from_json(text).views) if text is not None else ()
+    if found:
+        raise RegistrationError(
+            "features that are online would change their type; nothing was written",
+            found="\n".join(found),
+            expected="the types that the stored rows have",
+            fix="give the feature another name; or apply with allow_breaking=True (featurestore apply "
+            "--allow-breaking) and materialize again, until when it reads as null",
+        )
 
 
 def commit_plan(registry: Registry, plan: Plan, *, message: str = "") -> Repository:
@@ -45,6 +66,7 @@ def commit_plan(registry: Registry, plan: Plan, *, message: str = "") -> Reposit
                 return theirs
             after = _on_top(registry, plan, theirs, error)
         else:
+            notices.changed()
             return after
 
 
@@ -60,6 +82,7 @@ def restored(registry: Registry, which: int | str, *, dry_run: bool) -> tuple[Ch
     made = changes(before, Repository.from_json(old.document))
     if made and not dry_run:
         registry.commit(old.document, expected=expected, message=f"rollback to version {old.version}")
+        notices.changed()
     return made
 
 

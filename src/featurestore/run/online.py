@@ -12,12 +12,12 @@ from featurestore.log.parquet import EventLog
 from featurestore.online.base import OnlineStore
 from featurestore.planning.retrieval import View
 from featurestore.registry.base import Registry
-from featurestore.rows.layout import OnlineViews
+from featurestore.rows.layout import ONLINE_VIEWS, OnlineViews
+from featurestore.run import notices
 from featurestore.run.training import Context
 
 __all__ = ["Online", "change_views", "drop_retired", "identity", "online_views"]
 
-_VIEWS = "online/views"
 _TRIES = 50
 
 
@@ -41,7 +41,7 @@ def identity(view: View) -> str:
 
 def online_views(registry: Registry) -> OnlineViews:
     """Return how the rows of every view are kept online."""
-    return _parsed(registry.get(_VIEWS))
+    return _parsed(registry.get(ONLINE_VIEWS))
 
 
 def change_views(registry: Registry, change: Callable[[OnlineViews], OnlineViews]) -> OnlineViews:
@@ -51,17 +51,18 @@ def change_views(registry: Registry, change: Callable[[OnlineViews], OnlineViews
         ConflictError: others did so all the time.
     """
     for attempt in range(_TRIES):
-        text = registry.get(_VIEWS)
+        text = registry.get(ONLINE_VIEWS)
         before = _parsed(text)
         after = change(before)
         if after == before:
             return before
         try:
-            registry.put(_VIEWS, after.to_json(), expected=text)
+            registry.put(ONLINE_VIEWS, after.to_json(), expected=text)
         except ConflictError:
             if attempt == _TRIES - 1:
                 raise
         else:
+            notices.changed()
             return after
     raise AssertionError("the last attempt returns or raises")
 

@@ -8,13 +8,13 @@ from featurestore.declare.collector import Collector, collected
 from featurestore.instants import Clock, SystemClock
 from featurestore.run.session import Session
 from featurestore.settings import Config, Settings, load_settings
+from featurestore.store.online import Serving
 from featurestore.store.opening import open_registry
-from featurestore.store.workspace import Workspace
 
 __all__ = ["FeatureStore"]
 
 
-class FeatureStore(Workspace):
+class FeatureStore(Serving):
     """A store over registered functions and declared views.
 
     The default one is ``featurestore.fs``; the functions of the module are its methods. Without arguments the project
@@ -52,6 +52,7 @@ class FeatureStore(Workspace):
         self._session = Session(_collector if _collector is not None else collected, self.clock, base)
         self._code = {}
         self._loaded = None
+        self._readers = {}
 
     def __repr__(self) -> str:
         return f"<FeatureStore of project {self.project!r}, {len(self._session.collector)} registered functions>"

@@ -1,4 +1,4 @@
-"""The registry that settings name, opened."""
+"""The registry and the online store that settings name, opened."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ from featurestore.errors import ConfigurationError
 from featurestore.instants import Clock
 
 if TYPE_CHECKING:
+    from featurestore.online.base import OnlineStore
     from featurestore.registry.base import Registry
 
-__all__ = ["open_registry"]
+__all__ = ["open_online_store", "open_registry"]
 
 DEFAULT_PATH = "data/registry.db"
+DEFAULT_ONLINE = {"type": "lmdb", "path": "data/online.lmdb"}
 
 # By name, not through the entry points: looking these up takes longer than opening the project.
 _OURS = {
     "memory": ("featurestore.registry.memory", "MemoryRegistry"),
     "postgresql": ("featurestore.registry.postgresql", "PostgresRegistry"),
     "sqlite": ("featurestore.registry.sqlite", "SQLiteRegistry"),
+}
+_OUR_ONLINE = {
+    "dynamodb": ("featurestore.online.dynamodb", "DynamoDBOnlineStore"),
+    "lmdb": ("featurestore.online.lmdb", "LMDBOnlineStore"),
+    "memory": ("featurestore.online.memory", "MemoryOnlineStore"),
+    "postgresql": ("featurestore.online.postgresql", "PostgresOnlineStore"),
+    "redis": ("featurestore.online.redis", "RedisOnlineStore"),
+    "sqlite": ("featurestore.online.sqlite", "SQLiteOnlineStore"),
 }
 _OTHER_NAMES = {"file": "sqlite", "postgres": "postgresql", "local": "sqlite"}
 
@@ -51,6 +61,38 @@ def open_registry(settings: object, project: str, base: Path, *, clock: Clock) -
         return cast("Registry", cls(project, clock=clock, **options))
     where = place if "://" in place else base / Path(place).expanduser()
     return cast("Registry", cls(where, project, clock=clock, **options))
+
+
+def open_online_store(options: Mapping[str, Any], project: str, base: Path) -> OnlineStore:
+    """Return the online store of a project; nothing is connected before it is used.
+
+    Args:
+        options: the keys below ``online_store:``, ``type`` among them; ours where there are none.
+        project: whose rows.
+        base: the folder from which relative paths are looked up.
+
+    Raises:
+        ConfigurationError: an option that the store does not have.
+        UnknownNameError: a type that nobody offers.
+        MissingDependencyError: a library that it needs is not installed.
+
+    Example:
+        >>> open_online_store({"type": "memory"}, "shop", Path("/repo"))
+        MemoryOnlineStore(0 rows)
+    """
+    given = {name: value for name, value in (options or DEFAULT_ONLINE).items() if value is not None}
+    kind = str(given.pop("type", DEFAULT_ONLINE["type"]))
+    cls = _online_class("postgresql" if kind == "postgres" else kind)
+    return cast("OnlineStore", cls.of_settings(given, project=project, folder=base))
+
+
+def _online_class(kind: str) -> Any:
+    if kind not in _OUR_ONLINE:
+        from featurestore.adapters import adapter
+
+        return adapter("online_stores", kind)
+    module, name = _OUR_ONLINE[kind]
+    return getattr(importlib.import_module(module), name)
 
 
 def _read(settings: object) -> tuple[str, str, dict[str, Any]]:

@@ -58,6 +58,7 @@ class Project(Functions):
         partial: bool = True,
         dry_run: bool = False,
         message: str = "",
+        allow_breaking: bool = False,
     ) -> tuple[Change, ...]:
         """Put declarations into force: all of them, or none.
 
@@ -70,13 +71,16 @@ class Project(Functions):
             partial: whether what was not given stays; if not, ``objects`` are the whole project.
             dry_run: only return what would change.
             message: for the log; a count of the changes by default.
+            allow_breaking: whether a feature that is online may change its type. Rows of the old type then read as
+                null until they are materialized anew.
 
         Returns:
             What changed; nothing where all was in force already. ``str`` of a change tells it, ``breaking`` says what
             breaks for those who use it.
 
         Raises:
-            RegistrationError: declarations that cannot stand; names all that is wrong, and nothing was written.
+            RegistrationError: declarations that cannot stand, or a new type of a feature that is online; names all
+                that is wrong, and nothing was written.
             ConflictError: somebody else changed the same names meanwhile; says what, and nothing was written.
             ConfigurationError: a source that cannot be read.
 
@@ -90,7 +94,7 @@ class Project(Functions):
         """
         plan = self.plan(objects, objects_to_delete=objects_to_delete, partial=partial)
         if not dry_run:
-            self.apply_plan(plan, message=message)
+            self.apply_plan(plan, message=message, allow_breaking=allow_breaking)
         return plan.changes
 
     def plan(self, objects: object, *, objects_to_delete: object = (), partial: bool = True) -> Plan:
@@ -101,15 +105,19 @@ class Project(Functions):
         )
         return Plan(before, inspecting.completed(after, before, self.base), expected, partial)
 
-    def apply_plan(self, plan: Plan, *, message: str = "") -> None:
+    def apply_plan(self, plan: Plan, *, message: str = "", allow_breaking: bool = False) -> None:
         """Put a plan into force, if what it changes is still what it was when it was made.
 
         Raises:
+            RegistrationError: a feature that is online changes its type, and ``allow_breaking`` is off.
             ConflictError: somebody else changed the same names meanwhile; says what, and nothing was written.
         """
+        if not allow_breaking:
+            applying.check_types(self.registry, plan)
         self._code.update(plan.after.code)
         applying.commit_plan(self.registry, plan, message=message)
         self.refresh_registry()
+        self._forget_removed(plan.changes)
 
     def teardown(self, *, dry_run: bool = False) -> tuple[Change, ...]:
         """Take every declaration out of force. The history stays, so that `rollback` brings them back.
@@ -150,7 +158,12 @@ class Project(Functions):
         """
         made = applying.restored(self.registry, version, dry_run=dry_run)
         self.refresh_registry()
+        if not dry_run:
+            self._forget_removed(made)
         return made
+
+    def _forget_removed(self, made: Iterable[Change]) -> None:
+        """Remove what views that are gone left online and in the log. The online side has it."""
 
     # ---- what is in force ----------------------------------------------------------------------------------------
 
@@ -162,9 +175,10 @@ class Project(Functions):
     @property
     def repository(self) -> Repository:
         """All declarations in force, as they were when the store first looked or was told to look again."""
-        if self._loaded is None:
-            self._loaded = self._newest()
-        return self._loaded[0]
+        loaded = self._loaded  # Once: another thread may apply meanwhile.
+        if loaded is None:
+            loaded = self._loaded = self._newest()
+        return loaded[0]
 
     def refresh_registry(self) -> None:
         """See what others have applied meanwhile."""

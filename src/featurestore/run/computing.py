@@ -1,0 +1,68 @@
+"""What is computed at the request: on-demand views and column functions, by the code that training datasets use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from featurestore.errors import MissingColumnError
+from featurestore.planning.serving import ServingPlan
+from featurestore.run import on_demand
+from featurestore.run.columns import add_features
+from featurestore.run.session import Session
+
+__all__ = ["computed", "side_by_side"]
+
+
+def side_by_side(frames: Sequence[pl.DataFrame], *, height: int) -> pl.DataFrame:
+    """Return frames of the same rows as one; of no frames one with that many rows and no columns."""
+    columns = [column for frame in frames for column in frame.get_columns()]
+    return pl.DataFrame(columns) if columns else pl.DataFrame(height=height)
+
+
+def computed(
+    session: Session, plan: ServingPlan, request: pl.DataFrame, joined: pl.DataFrame, params: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Return the features of the answer, in order.
+
+    Args:
+        session: of the store.
+        plan: says what is computed.
+        request: all columns of the request.
+        joined: the columns of the views that were read, those for on-demand views included.
+        params: values of parameters of column functions.
+
+    Raises:
+        MissingColumnError: the request lacks what a function takes.
+        FrameError: a function returned something else than it declares.
+    """
+    _require_free(plan, request)
+    wide = side_by_side([request.drop(joined.columns, strict=False), joined], height=request.height)
+    for one in plan.on_demand:
+        inputs = wide.select(pl.col(column).alias(name) for name, column in one.inputs)
+        made = on_demand.compute(one.view, inputs)
+        wide = wide.with_columns(made.get_column(feature).alias(column) for feature, column in one.outputs)
+    hidden = [column for view in plan.views if view.hidden for column in view.columns]
+    answer = wide.drop(hidden)
+    return (_with_columns(session, plan, answer, params) if plan.columns else answer).select(plan.features)
+
+
+def _require_free(plan: ServingPlan, request: pl.DataFrame) -> None:
+    for name, view in plan.requested:
+        if name not in request.columns:
+            where = f"entity_rows, which on-demand feature view {view!r} takes from the request"
+            raise MissingColumnError.among(name, request.columns, where=where)
+
+
+def _with_columns(session: Session, plan: ServingPlan, answer: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
+    """Compute the column functions on the rows, where features stand under their short names, too."""
+    pairs = [pair for view in plan.shown for pair in zip(view.fields, view.columns, strict=True)]
+    pairs += [pair for one in plan.on_demand for pair in one.outputs]
+    names = [field for field, _ in pairs]
+    short = {name: column for name, column in pairs if names.count(name) == 1 and name not in answer.columns}
+    wide = answer.with_columns(answer.get_column(column).alias(name) for name, column in short.items())
+    features = [feature for feature, _ in plan.columns]
+    made = add_features(session, wide, features, params)
+    return answer.with_columns(made.get_column(feature.name).alias(column) for feature, column in plan.columns)

@@ -1,0 +1,148 @@
+"""A serving plan with all that its reads need ready: codecs, suffixes of keys, and where in an answer what goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featurestore.planning.serving import ServedView, ServingPlan
+from featurestore.rows.keys import KeyCodec, snapshot_key
+from featurestore.rows.layout import OnlineView
+from featurestore.run.following import Following, State
+from featurestore.run.requesting import Requested, read_rows
+from featurestore.run.values import Values, ViewReader
+
+__all__ = ["Group", "Prepared", "prepared"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Views whose rows are found under the same entities, so that these are encoded once."""
+
+    names: tuple[str, ...]
+    """Columns of the request."""
+    codec: KeyCodec
+    views: tuple[int, ...]
+    """Their places in the plan."""
+    suffixes: tuple[bytes, ...]
+
+    def entities(self, request: Requested) -> Values:
+        """Return the bytes of each row's entity; ``None`` for rows that are about none."""
+        if not self.names:
+            return [self.codec.entity(())] * request.height
+        if request.frame is not None:
+            return self.codec.entities_of_columns([request.frame.get_column(name) for name in self.names])
+        columns = [request.columns[name] for name in self.names]
+        if request.height == 1:
+            return [self.codec.entity([values[0] for values in columns])]
+        return self.codec.entities(columns)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What reads of one plan share. It never changes; another apply makes another one."""
+
+    state: State
+    following: Following
+    """Where newer states come from."""
+    plan: ServingPlan
+    params: Mapping[str, Any]
+    """Values of parameters of column functions."""
+    needed: tuple[str, ...]
+    """Columns that a request must have."""
+    groups: tuple[Group, ...]
+    snapshots: tuple[tuple[int, bytes], ...]
+    """Places of views of which the newest result replaces the older ones, and where it is said which that is."""
+    places: Mapping[str, tuple[int, int]]
+    """By column of the answer: the place of its view, and its own place among the view's fields."""
+    readers: tuple[ViewReader, ...]
+    """Of each view of the plan."""
+    order: tuple[int, ...]
+    """Of each feature that is stored, the place of its column where those of the views stand side by side."""
+    in_order: bool
+    """Whether they stand there in the order asked."""
+
+    def request(self, rows: Any) -> Requested:
+        """Return the rows of a request, checked."""
+        return read_rows(rows, self.needed, every=self.plan.computes)
+
+    def keys(self, request: Requested) -> tuple[list[bytes], list[Values]]:
+        """Return the keys to get, entity by entity, and each group's entities."""
+        keys: list[bytes] = []
+        found = []
+        for group in self.groups:
+            entities = group.entities(request)
+            found.append(entities)
+            known = entities if all(entities) else [each for each in entities if each is not None]
+            if len(group.suffixes) == 1:
+                suffix = group.suffixes[0]
+                keys += [each + suffix for each in known]  # type: ignore[operator]  # Those that are None are out.
+            else:
+                suffixes = group.suffixes
+                keys += [each + suffix for each in known for suffix in suffixes]  # type: ignore[operator]  # The same.
+        if self.snapshots and keys:
+            keys += [key for _, key in self.snapshots]
+        return keys, found
+
+    def by_view(self, found: Sequence[Values], values: Values, height: int) -> list[Values]:
+        """Return what the keys of `keys` had, view by view and row by row."""
+        nothing: Values = [None] * height
+        answer = [nothing] * len(self.plan.views)
+        start = 0
+        for group, entities in zip(self.groups, found, strict=True):
+            step = len(group.suffixes)
+            whole = all(entities)
+            count = step * (len(entities) if whole else len(entities) - entities.count(None))
+            for offset, place in enumerate(group.views):
+                column = values[start + offset : start + count : step]
+                answer[place] = column if whole else _spread(column, entities)
+            start += count
+        for (place, _), newest in zip(self.snapshots, values[start:], strict=False):
+            answer[place] = [each if each is not None and each[:8] == newest else None for each in answer[place]]
+        return answer
+
+
+def _spread(column: Values, entities: Values) -> Values:
+    values = iter(column)
+    return [None if entity is None else next(values) for entity in entities]
+
+
+def prepared(state: State, following: Following, plan: ServingPlan, params: Mapping[str, Any]) -> Prepared:
+    """Return ``plan`` ready to read by."""
+    groups = _groups(plan.views)
+    needed = dict.fromkeys([*plan.join_keys, *(name for name, _ in plan.requested)])
+    stored = [(place, view.stored) for place, view in enumerate(plan.views)]
+    side_by_side = [column for view in plan.views for column in view.columns]
+    order = tuple(side_by_side.index(column) for column in plan.features if column in side_by_side)
+    return Prepared(
+        state,
+        following,
+        plan,
+        params,
+        tuple(needed),
+        groups,
+        tuple((place, snapshot_key(one.suffix)) for place, one in stored if one is not None and one.snapshots),
+        {column: (place, index) for place, view in enumerate(plan.views) for index, column in enumerate(view.columns)},
+        tuple(map(ViewReader.of, plan.views)),
+        order,
+        order == tuple(range(len(side_by_side))),
+    )
+
+
+def _groups(views: Sequence[ServedView]) -> tuple[Group, ...]:
+    found: dict[Any, list[tuple[int, OnlineView]]] = {}
+    for place, view in enumerate(views):
+        if view.stored is not None:
+            names = tuple(name for name, _ in view.keys)
+            types = tuple(text for _, text in view.stored.keys)
+            found.setdefault((names, types), []).append((place, view.stored))
+    return tuple(
+        Group(
+            names,
+            KeyCodec(members[0][1].keys, members[0][1].suffix),
+            tuple(place for place, _ in members),
+            tuple(stored.suffix for _, stored in members),
+        )
+        for (names, _), members in found.items()
+    )

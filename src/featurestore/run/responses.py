@@ -1,0 +1,239 @@
+"""What an online read answers: stored rows, read in whichever form they are asked for, and only in that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from featurestore.instants import from_micros
+from featurestore.planning.training import Status
+from featurestore.run.prepared import Prepared
+from featurestore.run.requesting import Requested
+from featurestore.run.values import ReadView, Values, ViewReader
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+__all__ = ["OnlineResponse"]
+
+_PRESENT, _NULL, _NOT_FOUND, _OLD = map(
+    str, (Status.PRESENT, Status.NULL_VALUE, Status.NOT_FOUND, Status.OUTSIDE_MAX_AGE)
+)
+
+
+class OnlineResponse:
+    """The features of a request's rows: one row out for every row in, in their order.
+
+    Columns are the join keys as they were handed in, then the features in the order asked. It holds what was stored
+    when it was read; forms are made when they are asked for.
+
+    Example:
+        >>> import featurestore as fs
+        >>> @fs.register_feature(name="docs.likes", entity="user", timeless=True, schema={"likes": fs.types.Int64})
+        ... def likes() -> dict[int, int]:
+        ...     return {1: 3}
+        >>> response = fs.get_online_features([likes], [{"user": 1}, {"user": None}])
+        >>> response.to_dict(include_statuses=True)
+        {'user': [1, None], 'likes': [None, None], 'likes__status': ['NOT_FOUND', 'NOT_FOUND']}
+    """
+
+    __slots__ = ("_now", "_read", "_ready", "_request", "_values")
+
+    def __init__(
+        self,
+        ready: Prepared,
+        request: Requested,
+        values: list[Values],
+        now: int,
+    ) -> None:
+        self._ready = ready
+        self._request = request
+        self._values = values
+        self._now = now
+        self._read: list[ReadView] | None = None
+
+    def __len__(self) -> int:
+        return self._request.height
+
+    def __repr__(self) -> str:
+        return f"<OnlineResponse of {self._request.height} rows: {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        return self.to_polars()._repr_html_()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Join keys, then features, in the order asked."""
+        return (*self._ready.plan.join_keys, *self._ready.plan.features)
+
+    # ---- why a value is what it is -------------------------------------------------------------------------------
+
+    @property
+    def statuses(self) -> dict[str, list[str]]:
+        """Of each feature that is stored, why each row's value is what it is.
+
+        ``PRESENT``, ``NULL_VALUE``, ``NOT_FOUND`` or ``OUTSIDE_MAX_AGE``.
+        """
+        reads, plan = self._reads(), self._ready.plan
+        places = ((name, self._ready.places[name]) for name in plan.features if name in self._ready.places)
+        return {name: _statuses(reads[view], reads[view].columns[index]) for name, (view, index) in places}
+
+    @property
+    def event_timestamps(self) -> dict[str, list[datetime | None]]:
+        """Of each view, the event time (UTC) of the row that each row's values came from; ``None``: of no row."""
+        return {
+            view.name: [None if stamp is None else from_micros(stamp) for stamp in read.stamps]
+            for view, read in zip(self._ready.plan.views, self._reads(), strict=True)
+            if not view.hidden
+        }
+
+    # ---- forms ---------------------------------------------------------------------------------------------------
+
+    def to_dict(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> dict[str, list[Any]]:
+        """Return columns as lists of Python values.
+
+        Args:
+            include_event_timestamps: add ``<view>__event_timestamp``, the event time (UTC) of the row that the values
+                came from.
+            include_statuses: add ``<feature>__status``: why a value is what it is.
+        """
+        ready = self._ready
+        plan = ready.plan
+        if plan.computes:
+            answer: dict[str, list[Any]] = self._keys() | self._features().to_dict(as_series=False)
+        else:
+            answer = self._keys()
+            reads = self._read or self._reads()
+            if len(reads) == 1:
+                answer.update(zip(plan.features, reads[0].columns, strict=True))
+            else:
+                places = ready.places
+                for name in plan.features:
+                    view, index = places[name]
+                    answer[name] = reads[view].columns[index]
+        if include_statuses:
+            answer.update((f"{name}__status", values) for name, values in self.statuses.items())
+        if include_event_timestamps:
+            answer.update((f"{name}__event_timestamp", values) for name, values in self.event_timestamps.items())
+        return answer
+
+    def to_rows(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> list[dict[str, Any]]:
+        """Return a dict for each row. Arguments as for `to_dict`."""
+        answer = self.to_dict(include_event_timestamps, include_statuses)
+        if not answer:
+            return [{} for _ in range(len(self))]
+        names = list(answer)
+        return [dict(zip(names, row, strict=True)) for row in zip(*answer.values(), strict=True)]
+
+    def to_polars(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> pl.DataFrame:
+        """Return a Polars frame, in which features have the types that training answers. Arguments as for `to_dict`."""
+        import polars as pl
+
+        keys = self._request.polars(self._ready.plan.join_keys)
+        columns = [*keys.get_columns(), *self._features().get_columns()]
+        if include_statuses:
+            columns += [pl.Series(f"{name}__status", each, pl.String) for name, each in self.statuses.items()]
+        if include_event_timestamps:
+            columns += [self._stamps(name, each) for name, each in self.event_timestamps.items()]
+        return pl.DataFrame(columns)
+
+    def to_df(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> pd.DataFrame:
+        """Return a pandas frame. Whole numbers and booleans that have misses are of nullable dtypes, never floats.
+
+        Arguments as for `to_dict`.
+        """
+        from featurestore.frames import convert
+
+        return convert(self.to_polars(include_event_timestamps, include_statuses), "pandas")  # type: ignore[no-any-return]
+
+    def to_arrow(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> pa.Table:
+        """Return a PyArrow table. Arguments as for `to_dict`."""
+        from featurestore.frames import convert
+
+        return convert(self.to_polars(include_event_timestamps, include_statuses), "arrow")
+
+    def to_numpy(self, columns: Sequence[str] | None = None) -> npt.NDArray[Any]:
+        """Return ``columns`` (all features by default) as a matrix of floats, with NaN where there is no value.
+
+        Raises:
+            FrameError: a column that is neither a number nor a boolean.
+            MissingColumnError: no such column.
+        """
+        from featurestore.run.matrices import matrix, matrix_of_views
+
+        ready = self._ready
+        names = ready.plan.features if columns is None else tuple(columns)
+        if columns is None and not ready.plan.computes:
+            quick = self._retried(lambda readers: matrix_of_views(ready, readers, self._values, self._now))
+            if quick is not None:
+                return quick  # type: ignore[no-any-return]  # What the callable returns.
+        return matrix(self.to_polars(), names)
+
+    # ---- how -----------------------------------------------------------------------------------------------------
+
+    def _keys(self) -> dict[str, list[Any]]:
+        names = self._ready.plan.join_keys
+        return dict(zip(names, self._request.lists(names), strict=True))
+
+    def _reads(self) -> list[ReadView]:
+        if self._read is None:
+            self._read = self._retried(
+                lambda readers: [
+                    reader.lists(values, self._now) for reader, values in zip(readers, self._values, strict=True)
+                ]
+            )
+        return self._read
+
+    def _features(self) -> pl.DataFrame:
+        """Return the columns of features as a frame, computed ones included."""
+        frames = self._retried(
+            lambda readers: [
+                reader.frame(values, self._now) for reader, values in zip(readers, self._values, strict=True)
+            ]
+        )
+        from featurestore.run.computing import computed, side_by_side
+
+        plan = self._ready.plan
+        joined = side_by_side(frames, height=len(self))
+        if not plan.computes:
+            return joined.select(plan.features)
+        session = self._ready.state.online.context.session
+        return computed(session, plan, self._request.polars(), joined, self._ready.params)
+
+    def _retried(self, make: Any) -> Any:
+        """Return what ``make`` makes with the readers of the views, once more where a row is newer than these are."""
+        from featurestore.rows.heads import NewerLayout
+
+        try:
+            return make(self._ready.readers)
+        except NewerLayout:
+            views = self._ready.following.look().views
+            return make([_renewed(reader, views.views.get(reader.view.identity)) for reader in self._ready.readers])
+
+    @staticmethod
+    def _stamps(name: str, stamps: list[datetime | None]) -> pl.Series:
+        import polars as pl
+
+        return pl.Series(f"{name}__event_timestamp", stamps, pl.Datetime("us", "UTC"))
+
+
+def _renewed(reader: ViewReader, stored: Any) -> ViewReader:
+    return reader if stored is None else reader.renewed(stored)
+
+
+def _statuses(read: ReadView, column: list[Any]) -> list[str]:
+    return list(_status_of(read, column))
+
+
+def _status_of(read: ReadView, column: list[Any]) -> Iterator[str]:
+    for number, (value, stamp) in enumerate(zip(column, read.events, strict=True)):
+        if value is not None:
+            yield _PRESENT
+        elif stamp is None:
+            yield _NOT_FOUND
+        else:
+            yield _OLD if number in read.expired else _NULL

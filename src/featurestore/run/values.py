@@ -1,0 +1,110 @@
+"""The stored rows of one view as values: too old ones without, and the types of what has no rows as declared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from featurestore.planning.serving import ServedView
+from featurestore.rows.layout import OnlineView
+from featurestore.rows.records import Decoder
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["ReadView", "ViewReader"]
+
+Values = list[bytes | None]
+
+
+@dataclass(slots=True)
+class ReadView:
+    """The values of one view, row by row."""
+
+    columns: list[list[Any]]
+    """The features, in the plan's order."""
+    events: list[int | None]
+    """The event timestamp of each row that is there, in UTC microseconds."""
+    stamps: list[int | None]
+    """Of each row that has a value; of rows that hold at any time none."""
+    expired: Collection[int] = ()
+    """Which rows are too old."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewReader:
+    """Reads the stored rows of one view."""
+
+    view: ServedView
+    decoder: Decoder | None
+    """``None`` where no row was ever written."""
+
+    @classmethod
+    def of(cls, view: ServedView) -> ViewReader:
+        """Return what reads the rows of ``view``."""
+        return cls(view, None if view.stored is None else Decoder(view.stored, view.fields))
+
+    def renewed(self, stored: OnlineView) -> ViewReader:
+        """Return the reader of rows that are kept as ``stored`` says."""
+        if self.view.stored is None or stored.number != self.view.stored.number:
+            return self
+        return ViewReader.of(replace(self.view, stored=stored))
+
+    def lists(self, values: Values, now: int) -> ReadView:
+        """Return the values as Python values, as of ``now`` (UTC microseconds)."""
+        if self.decoder is None:
+            nothing: list[None] = [None] * len(values)
+            return ReadView([list(nothing) for _ in self.view.fields], list(nothing), list(nothing))
+        if len(values) == 1 and values[0] is not None:
+            row, event = self.decoder.row(values[0])
+            columns: list[list[Any]] = [[value] for value in row]
+            events: list[int | None] = [event]
+        else:
+            columns, events = self.decoder.lists(values)
+        if self.view.max_age is None:
+            # Of rows that hold at any time, it means nothing when they were materialized.
+            return ReadView(columns, events, [None] * len(values) if self.view.timeless else events)
+        expired = self._expired(events, now)
+        return _without(columns, events, expired) if expired else ReadView(columns, events, events)
+
+    def frame(self, values: Values, now: int) -> pl.DataFrame:
+        """Return the values as columns under their names in the answer, in the types that training answers."""
+        import polars as pl
+
+        names, fields = self.view.columns, self.view.fields
+        if self.decoder is None:
+            return pl.DataFrame([self._nothing(field, len(values)).alias(name) for field, name in zip(fields, names)])
+        frame = self.decoder.frame(values)
+        # A feature that was declared since rows were written last has no type online yet.
+        unknown = [field for field, text in self.decoder.wanted if text == "Null"]
+        frame = frame.with_columns(self._nothing(field, len(values)) for field in unknown)
+        too_old = self._expired(self.decoder.events(values), now) if self.view.max_age is not None else ()
+        if too_old:
+            kept = pl.Series([row not in too_old for row in range(len(values))])
+            frame = frame.select(pl.when(kept).then(pl.col(field)) for field in fields)
+        return frame.rename(dict(zip(fields, names, strict=True)))
+
+    def _expired(self, events: list[int | None], now: int) -> Collection[int]:
+        assert self.view.max_age is not None
+        oldest = now - self.view.max_age
+        return {row for row, event in enumerate(events) if event is not None and event < oldest}
+
+    def _nothing(self, field: str, height: int) -> pl.Series:
+        import polars as pl
+
+        from featurestore.run.on_demand import polars_type
+
+        declared = self.view.types.get(field)
+        dtype = None if declared is None else polars_type(declared)
+        return pl.Series(field, [None] * height, dtype or pl.Null())
+
+
+def _without(columns: list[list[Any]], events: list[int | None], expired: Collection[int]) -> ReadView:
+    """Return values without those of rows that are too old."""
+    stamps = list(events)
+    for row in expired:
+        stamps[row] = None
+        for column in columns:
+            column[row] = None
+    return ReadView(columns, events, stamps, expired)

@@ -1,0 +1,189 @@
+"""The online side of a store: reads at the speed of what is underneath, and pushes."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featurestore.instants import Clock
+from featurestore.planning.applying import gone_views
+from featurestore.repository.changes import Change
+from featurestore.store.materialization import Materializing
+
+if TYPE_CHECKING:
+    from featurestore.log.parquet import EventLog
+    from featurestore.online.base import OnlineStore
+    from featurestore.run.following import Following
+    from featurestore.run.online import Online
+    from featurestore.run.responses import OnlineResponse
+    from featurestore.run.serving import OnlineReader
+    from featurestore.run.training import Context
+
+__all__ = ["Serving"]
+
+_MOST_READERS = 256
+"""Kept of requests that come again; all are forgotten where there are more."""
+
+
+class Serving(Materializing):
+    """What a store answers and takes online."""
+
+    clock: Clock
+    _readers: dict[Any, tuple[OnlineReader, Any]]
+    """Readers by what was asked for, with the objects in it, so that no other object gets their identity."""
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    def get_online_features(self, features: Any, entity_rows: Any, full_feature_names: bool = False) -> OnlineResponse:
+        """Return the newest values of features, for inference: one row out for every row in, in their order.
+
+        They are what `get_historical_features` would answer for labels of now, given what was materialized and
+        pushed. For hot paths, `online_reader` works out once what the features mean.
+
+        Args:
+            features: references, as for `get_historical_features`: ``"view:feature"``, ``"view"``, views, services,
+                registered functions, and names of services and functions; several of them in a list.
+            entity_rows: a list of dicts, a dict of lists, or a pandas, Polars or Arrow frame, with the join keys, and
+                what on-demand views take from the request. Other columns are passed over.
+            full_feature_names: name columns ``<view>__<feature>``.
+
+        Returns:
+            A response: ``.to_dict()``, ``.to_df()``, ``.to_polars()``, ``.to_arrow()``, ``.to_numpy()``,
+            ``.statuses`` and more. Unknown, null and NaN keys have nulls and the status ``NOT_FOUND``.
+
+        Raises:
+            UnknownNameError: a view, feature or service that does not exist; suggests the nearest.
+            MissingColumnError: a join key is missing; names the row.
+            FrameError: rows of no known kind, or a key of a wrong type; names the row.
+            StoreUnavailableError: the online store does not answer.
+        """
+        return self._reader(features, full=full_feature_names).read(entity_rows)
+
+    async def get_online_features_async(
+        self, features: Any, entity_rows: Any, full_feature_names: bool = False
+    ) -> OnlineResponse:
+        """Return what `get_online_features` does, without blocking the event loop."""
+        import asyncio
+
+        reader = self._known_reader(features, full=full_feature_names)
+        if reader is None:
+            reader = await asyncio.to_thread(self._reader, features, full=full_feature_names)
+        return await reader.read_async(entity_rows)
+
+    def online_reader(self, features: Any, full_feature_names: bool = False) -> OnlineReader:
+        """Return the prepared handle for hot paths: ``reader.read(entity_rows)`` is one look-up.
+
+        Threads and forked children can share it, and it follows what is applied and materialized meanwhile.
+
+        Args:
+            features: as for `get_online_features`.
+            full_feature_names: name columns ``<view>__<feature>``.
+
+        Raises:
+            UnknownNameError: a view, feature or service that does not exist; suggests the nearest.
+        """
+        from featurestore.run.serving import OnlineReader
+
+        return OnlineReader(self._followed, features, full_feature_names=full_feature_names)
+
+    def _reader(self, features: Any, *, full: bool) -> OnlineReader:
+        known = self._known_reader(features, full=full)
+        if known is not None:
+            return known
+        reader = self.online_reader(features, full)
+        if len(self._readers) >= _MOST_READERS:
+            self._readers.clear()
+        self._readers[_identity(features, full)] = reader, features
+        return reader
+
+    def _known_reader(self, features: Any, *, full: bool) -> OnlineReader | None:
+        found = self._readers.get(_identity(features, full))
+        return None if found is None else found[0]
+
+    # ---- parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def online_store(self) -> OnlineStore:
+        """Where the newest rows are, opened when it is first asked for."""
+        from featurestore.store.opening import open_online_store
+
+        found: OnlineStore | None = self.__dict__.get("_online_store")
+        if found is None:
+            said: Mapping[str, Any] = self.settings.online_store if self.settings is not None else {}
+            options = said or ({"type": "memory"} if self._in_memory else {})
+            opened = open_online_store(options, self.project, self.base)
+            found = self.__dict__.setdefault("_online_store", opened)  # One, if two threads come here at once.
+        return found
+
+    @property
+    def _event_log(self) -> EventLog:
+        """Rows that were pushed: in the repository's folder; of a project in memory for as long as the store lives."""
+        found: EventLog | None = self.__dict__.get("_log")
+        if found is None:
+            from featurestore.log.parquet import EventLog
+
+            found = self.__dict__.setdefault("_log", EventLog(self._log_folder()))
+        return found
+
+    def _log_folder(self) -> Path:
+        if not self._in_memory:
+            return self.base / ".featurestore" / "log"
+        scratch = tempfile.TemporaryDirectory(prefix="featurestore-log-", ignore_cleanup_errors=True)
+        weakref.finalize(self, scratch.cleanup)
+        return Path(scratch.name)
+
+    @property
+    def _in_memory(self) -> bool:
+        """Whether the project lives in the memory of this process."""
+        return self.settings is None or (self.settings.file is None and self.settings.registry is None)
+
+    @property
+    def _followed(self) -> Following:
+        """What is in force, for all readers of the store."""
+        found: Following | None = self.__dict__.get("_following")
+        if found is None:
+            from featurestore.run.following import Following
+
+            found = self.__dict__.setdefault("_following", Following(self.registry, self._newest_online))
+        return found
+
+    def _newest_online(self) -> Online:
+        self._loaded = self._newest()
+        return self._online()
+
+    def _online(self) -> Online:
+        """Return what online work needs."""
+        from featurestore.run.online import Online
+
+        log = self._event_log
+        return Online(self._context(), self.registry, self.online_store, log, self.clock)
+
+    def _context(self) -> Context:
+        # Of a project in memory there is a log only once somebody could have pushed.
+        log = self.__dict__.get("_log") if self._in_memory else self._event_log
+        return replace(super()._context(), log=log)
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give back what is open, such as connections of the online store. A later call opens it again."""
+        opened: OnlineStore | None = self.__dict__.get("_online_store")
+        if opened is not None:
+            opened.close()
+
+    def _forget_removed(self, made: Iterable[Change]) -> None:
+        gone = gone_views(made)
+        if gone:
+            from featurestore.run.materializing import forget
+
+            forget(self._online(), gone)
+
+
+def _identity(features: Any, full: bool) -> Any:
+    """Return what two equal requests have in common: names, and objects as such."""
+    several = features if isinstance(features, list | tuple) else (features,)
+    return full, tuple(each if isinstance(each, str) else id(each) for each in several)
