@@ -37,6 +37,8 @@ class Scan:
     files: tuple[str, ...] = ()
     """Parquet files whose rows, as they are, are exactly those that `open` returns, if the source is that simple.
     An engine with a reader of its own may read them instead."""
+    types: tuple[tuple[str, pl.DataType], ...] = ()
+    """Columns whose types a declaration decided, as the files do not tell: read otherwise, it is another scan."""
 
     @property
     def times(self) -> tuple[str, ...]:

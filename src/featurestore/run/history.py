@@ -13,21 +13,30 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from featurestore.declare.entity import Entity
 from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureView
 from featurestore.engines import _times
 from featurestore.errors import ParameterError
-from featurestore.log.parquet import EventLog, schema_of
+from featurestore.log.parquet import PUSH, EventLog, schema_of
 from featurestore.planning.retrieval import Table, join_keys
 from featurestore.planning.scans import Scan
-from featurestore.run.casting import as_type, lossless, polars_type, recast
+from featurestore.run.casting import as_type, lossless, recast
 from featurestore.run.sources import scan_of
+from featurestore.run.text_files import declared_types
 
 if TYPE_CHECKING:
     from featurestore.run.training import Context
 
-__all__ = ["AVAILABLE", "CREATED", "EVENT", "TIMESTAMP", "source_names", "table_of_view", "with_pushes"]
+__all__ = [
+    "AVAILABLE",
+    "CREATED",
+    "EVENT",
+    "TIMESTAMP",
+    "source_names",
+    "table_of_view",
+    "types_of_view",
+    "with_pushes",
+]
 
 EVENT, CREATED, AVAILABLE = "__fs_event_timestamp", "__fs_created_timestamp", "__fs_available_at"
 """What the times of a pushed row are called in the log: UTC microseconds. Keys and features have their own names."""
@@ -52,9 +61,27 @@ def table_of_view(context: Context, view: FeatureView, name: str) -> Table:
         ConfigurationError: the source cannot be read. Others as `featurestore.run.sources.scan_of` raises them.
     """
     source = _file_source(view)
+    table = _pushed_only(context, view, name) if source is None else _in_files(context, view, source, name)
+    return with_pushes(context.log, view.name, table)
+
+
+def types_of_view(context: Context, view: FeatureView) -> dict[str, pl.DataType]:
+    """Return the types that join keys and features of a view have in training, keys first.
+
+    A view without any other source than pushes may not say them: ``Null`` stands for a type that is not known yet, and
+    features that are neither declared nor pushed yet are not among them. Raises as `table_of_view` does.
+    """
+    source = _file_source(view)
     if source is None:
-        return with_pushes(context.log, view.name, _pushed_only(context, view, name))
-    scan, schema = scan_of(source, context.base, name=name)
+        return _pushed_types(context, view)
+    table = _in_files(context, view, source, source.name)
+    schema = _renamed(table.scan).collect_schema()
+    return {name: schema.get(name, pl.Null()) for name in dict.fromkeys((*table.keys, *table.fields))}
+
+
+def _in_files(context: Context, view: FeatureView, source: FileSource, name: str) -> Table:
+    types = declared_types(view, context.known.entities)
+    scan, schema = scan_of(source, context.base, name=name, types=types)
     if scan.timestamp is None:
         raise ParameterError(
             f"source {source.name!r} of view {view.name!r} does not say when its rows hold",
@@ -65,7 +92,7 @@ def table_of_view(context: Context, view: FeatureView, name: str) -> Table:
     keys = join_keys(view, context.known.entities)
     declared = [one.name for one in view.schema if one.name not in keys]
     rest = [column for column in schema if column not in {*keys, *scan.times}]
-    return with_pushes(context.log, view.name, Table(scan, keys, tuple(declared or rest), view.ttl))
+    return Table(scan, keys, tuple(declared or rest), view.ttl)
 
 
 def source_names(views: Sequence[FeatureView]) -> dict[int, str]:
@@ -90,10 +117,8 @@ def _file_source(view: FeatureView) -> FileSource | None:
 def _pushed_only(context: Context, view: FeatureView, name: str) -> Table:
     """Return a table without rows, in the types that are declared or, where they are not, those of the log."""
     keys = join_keys(view, context.known.entities)
-    logged = _logged(context.log, view.name)
-    names = [one.name for one in view.schema if one.name not in keys] or [
-        column for column in logged if column not in {*keys, EVENT, CREATED, AVAILABLE}
-    ]
+    types = _pushed_types(context, view)
+    names = tuple(column for column in types if column not in keys)
     if context.log is None or not names:
         raise ParameterError(
             f"view {view.name!r} has no history",
@@ -102,19 +127,16 @@ def _pushed_only(context: Context, view: FeatureView, name: str) -> Table:
             expected="a source that keeps past rows, or features with types",
             fix="batch_source=FileSource(...), or schema=[Field(...)]",
         )
-    declared = _declared(view, context.known.entities)
-    types = {column: declared.get(column) or logged.get(column) or pl.Null() for column in (*keys, *names)}
     empty = pl.LazyFrame(schema={**types, TIMESTAMP: _UTC})
-    return Table(Scan(name, lambda: empty, TIMESTAMP), keys, tuple(names), view.ttl)
+    return Table(Scan(name, lambda: empty, TIMESTAMP), keys, names, view.ttl)
 
 
-def _declared(view: FeatureView, entities: Mapping[str, Entity]) -> dict[str, pl.DataType]:
-    fields = {one.name: polars_type(one.dtype) for one in view.schema}
-    for one in view.entities:
-        entity = entities.get(one) if isinstance(one, str) else one
-        if entity is not None and entity.value_type is not None and len(entity.join_keys) == 1:
-            fields.setdefault(entity.join_key, polars_type(entity.value_type))
-    return {name: dtype for name, dtype in fields.items() if dtype is not None}
+def _pushed_types(context: Context, view: FeatureView) -> dict[str, pl.DataType]:
+    keys = join_keys(view, context.known.entities)
+    logged = _logged(context.log, view.name)
+    declared = declared_types(view, context.known.entities)
+    names = [one.name for one in view.schema] or list(logged)
+    return {name: declared.get(name) or logged.get(name) or pl.Null() for name in dict.fromkeys((*keys, *names))}
 
 
 def _logged(log: EventLog | None, view: str) -> dict[str, pl.DataType]:
@@ -123,7 +145,8 @@ def _logged(log: EventLog | None, view: str) -> dict[str, pl.DataType]:
     if not schemas:
         return {}
     frames = [pl.LazyFrame(schema=dict(schema)) for schema in schemas]
-    return dict(pl.concat(frames, how="diagonal_relaxed").collect_schema())
+    columns = pl.concat(frames, how="diagonal_relaxed").collect_schema()
+    return {name: dtype for name, dtype in columns.items() if name not in {EVENT, CREATED, AVAILABLE, PUSH}}
 
 
 # ---- the source and the log as one ------------------------------------------------------------------------------

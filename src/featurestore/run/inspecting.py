@@ -19,6 +19,8 @@ from featurestore.repository.validate import problems, raise_problems
 if TYPE_CHECKING:
     import polars as pl
 
+    from featurestore.run.text_files import Types
+
 __all__ = ["completed"]
 
 
@@ -57,23 +59,26 @@ class _Inspection:
     def __init__(self, base: Path) -> None:
         self.problems: list[FeatureStoreError] = []
         self._base = base
-        self._known: dict[str, pl.Schema | None] = {}
+        self._known: dict[tuple[object, ...], pl.Schema | None] = {}
 
     def schema_of(self, view: FeatureView) -> pl.Schema | None:
         """Return the columns of a view's source; ``None`` where it has none yet, or cannot be read."""
         source = view.source if isinstance(view.source, FileSource) else view.source.batch_source
         if source is None:
             return None
-        identity = repr(source)
+        from featurestore.run.text_files import declared_types
+
+        types = declared_types(view, {}) if source.format in {"csv", "ndjson"} else {}
+        identity = (repr(source), tuple(types.items()))
         if identity not in self._known:
-            self._known[identity] = self._inspect(source)
+            self._known[identity] = self._inspect(source, types)
         return self._known[identity]
 
-    def _inspect(self, source: FileSource) -> pl.Schema | None:
+    def _inspect(self, source: FileSource, types: Types) -> pl.Schema | None:
         from featurestore.run.sources import inspect_source
 
         try:
-            return inspect_source(source, self._base)
+            return inspect_source(source, self._base, types)
         except FeatureStoreError as error:
             self.problems.append(error)
             return None

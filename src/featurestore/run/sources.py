@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from featurestore.declare.source import FileSource
 from featurestore.errors import ColumnClashError, ConfigurationError, FrameError, MissingColumnError
 from featurestore.planning.scans import Scan
 from featurestore.run import tables
+from featurestore.run.text_files import Types, read_text, settled
 from featurestore.run.times import parsed
 
 if TYPE_CHECKING:
@@ -41,15 +43,21 @@ class Opened:
     schema: pl.Schema
     files: tuple[str, ...] = ()
     """Parquet files that hold exactly these rows, where there are such."""
+    decided: tuple[tuple[str, pl.DataType], ...] = ()
+    """Columns whose types the files do not tell, with those that were declared."""
 
 
-def scan_of(source: FileSource, base: Path, *, name: str | None = None) -> tuple[Scan, pl.Schema]:
+def scan_of(
+    source: FileSource, base: Path, *, name: str | None = None, types: Types | None = None
+) -> tuple[Scan, pl.Schema]:
     """Return ``source`` as engines see it, and its columns under the project's names.
 
     Args:
         source: the declaration.
         base: the folder from which relative paths are looked up.
         name: what plans and errors call it, if not by its own name.
+        types: by the project's names, what is declared of its columns, ``None`` for a join key of which nothing is:
+            files of text do not always tell. See `featurestore.run.text_files` for the rule.
 
     Raises:
         ConfigurationError: there are no such files, or an object store does not hand them out.
@@ -57,7 +65,7 @@ def scan_of(source: FileSource, base: Path, *, name: str | None = None) -> tuple
         MissingColumnError: a time column or a mapped column is not there.
         MissingDependencyError: the library for Delta or Iceberg tables is not installed.
     """
-    opened = open_source(source, base)
+    opened = open_source(source, base, types)
     schema = _named(source, opened.schema)
     times = [_renamed(source, column) for column in _times(source)]
     for column in times:
@@ -75,24 +83,25 @@ def scan_of(source: FileSource, base: Path, *, name: str | None = None) -> tuple
         timezone=source.timezone,
         renames=tuple(source.field_mapping.items()),
         files=opened.files,
+        types=opened.decided,
     )
     return scan, schema
 
 
-def inspect_source(source: FileSource, base: Path) -> pl.Schema:
+def inspect_source(source: FileSource, base: Path, types: Types | None = None) -> pl.Schema:
     """Return the columns of ``source`` and their types, under the project's names. Raises as `scan_of` does."""
-    return scan_of(source, base)[1]
+    return scan_of(source, base, types=types)[1]
 
 
-def open_source(source: FileSource, base: Path) -> Opened:
+def open_source(source: FileSource, base: Path, types: Types | None = None) -> Opened:
     """Return the rows of ``source``; of its time columns text is read as ISO 8601. Raises as `scan_of` does."""
     with reading(source):
-        opened = _opened(source, base)
+        opened = _opened(source, base, _by_stored_name(source, types or {}))
     text = [column for column in _stored_times(source, opened.schema) if opened.schema[column] == pl.String()]
     if not text:
         return opened
     frame = opened.frame.with_columns(parsed(column, zone=source.timezone) for column in text)
-    return Opened(frame, frame.collect_schema())
+    return Opened(frame, frame.collect_schema(), decided=opened.decided)
 
 
 @contextmanager
@@ -113,15 +122,18 @@ def reading(source: FileSource) -> Iterator[None]:
         ) from error
 
 
-def _opened(source: FileSource, base: Path) -> Opened:
+def _opened(source: FileSource, base: Path, types: Types) -> Opened:
     if source.format in {"delta", "iceberg"}:
         place = source.path if "://" in source.path else str(base / source.path)
         frame = tables.scan(source.format, place, _storage(source))
         return Opened(frame, frame.collect_schema())
+    files = [source.path] if "://" in source.path else _files(source, base)
+    if source.format in {"csv", "ndjson"}:
+        return _from_text(source, files, types)
     if "://" in source.path:
-        frame = _scan(source, [source.path])
+        frame = _scan(source, files)
         return Opened(frame, frame.collect_schema())
-    return _from_files(source, _files(source, base))
+    return _from_files(source, files)
 
 
 def _files(source: FileSource, base: Path) -> list[str]:
@@ -149,18 +161,60 @@ def _is_hidden(part: str) -> bool:
 
 
 def _from_files(source: FileSource, files: Sequence[str]) -> Opened:
-    if source.format in {"parquet", "ipc"}:
-        whole = _in_one(source, files)
-        if whole is not None:
-            return whole
-    frames = {file: _with_partitions(source, file, base_of(files), _scan(source, [file])) for file in files}
+    whole = _in_one(source, files)
+    if whole is not None:
+        return whole
+    frames = {file: _scan(source, [file]) for file in files}
     schemas = {file: frame.collect_schema() for file, frame in frames.items()}
-    if not source.union_by_name:
-        _require_alike(source, schemas)
-        common = schemas[files[0]]
-    else:
-        common = _union(source, schemas)
-        frames = {file: _retyped(source, file, frame, schemas[file], common) for file, frame in frames.items()}
+    return _stacked(frames, schemas, _together(source, schemas))
+
+
+def _from_text(source: FileSource, files: Sequence[str], types: Types) -> Opened:
+    base = base_of(files)
+
+    def read(file: str, overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+        return _with_partitions(source, file, base, _scan(source, [file], overrides))
+
+    csv, times = source.format == "csv", _stored_names(source)
+    found = [one for file in files if (one := read_text(file, read, types, times=times, csv=csv)) is not None]
+    if not found:
+        return _without_rows(source, files, types, times)
+    known = {one.file: one for one in settled(found, types, read)}
+    schemas = {file: one.schema for file, one in known.items()}
+    common = _together(source, schemas)
+    if csv:  # What is text in one file is never a number first in another.
+        known = {file: one.retyped(_changes(one.schema, common), read) for file, one in known.items()}
+        schemas = {file: one.schema for file, one in known.items()}
+    told = {name for one in found for name in one.schema if name not in one.blank and name not in one.overrides}
+    decided = tuple((name, dtype) for name, dtype in common.items() if name in types and name not in told)
+    stacked = _stacked({file: one.frame for file, one in known.items()}, schemas, common)
+    return Opened(stacked.frame, common, decided=decided)
+
+
+def _without_rows(source: FileSource, files: Sequence[str], types: Types, times: Sequence[str]) -> Opened:
+    """Return a table of the declared columns, where no file has so much as a header."""
+    if not types:
+        raise ConfigurationError(
+            f"source {source.name!r} holds nothing: no row, and no header",
+            found=", ".join(files),
+            expected=f"{source.format} files with columns, or a view whose schema and entities tell them",
+            fix="write the header at least, or declare the features: FeatureView(..., schema=[Field(...)])",
+        )
+    schema = {name: dtype or pl.Null() for name, dtype in types.items()}
+    schema |= dict.fromkeys(times, pl.Datetime("us", "UTC"))
+    empty = pl.LazyFrame(schema=schema)
+    return Opened(empty, empty.collect_schema(), decided=tuple(empty.collect_schema().items()))
+
+
+def _together(source: FileSource, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
+    """Return the columns of all files together. Raises where they differ and nobody asked for a union."""
+    if source.union_by_name:
+        return _union(source, schemas)
+    _require_alike(source, schemas)
+    return next(iter(schemas.values()))
+
+
+def _stacked(frames: Mapping[str, pl.LazyFrame], schemas: Mapping[str, pl.Schema], common: pl.Schema) -> Opened:
     parts = [
         frame.select(_column(name, dtype, schemas[file]) for name, dtype in common.items())
         for file, frame in frames.items()
@@ -181,7 +235,10 @@ def _in_one(source: FileSource, files: Sequence[str]) -> Opened | None:
     return Opened(frame, frame.collect_schema(), tuple(files) if simple else ())
 
 
-def _scan(source: FileSource, files: Sequence[str]) -> pl.LazyFrame:
+def _scan(
+    source: FileSource, files: Sequence[str], types: Mapping[str, pl.DataType] = MappingProxyType({})
+) -> pl.LazyFrame:
+    """Return the rows of ``files``; ``types`` are those of columns of CSV files that are not read as they look."""
     options: dict[str, Any] = {"storage_options": _storage(source)} if "://" in files[0] else {"glob": False}
     match source.format:
         case "parquet":
@@ -189,7 +246,8 @@ def _scan(source: FileSource, files: Sequence[str]) -> pl.LazyFrame:
         case "ipc":
             return pl.scan_ipc(list(files), hive_partitioning=_is_partitioned(source, files), **options)
         case "csv":
-            return pl.scan_csv(list(files), separator=source.separator, infer_schema_length=None, **options)
+            options |= {"schema_overrides": dict(types), "separator": source.separator}
+            return pl.scan_csv(list(files), infer_schema_length=None, **options)
     options.pop("glob", None)
     return pl.scan_ndjson(list(files), infer_schema_length=None, **options)
 
@@ -219,7 +277,7 @@ def _is_partitioned(source: FileSource, files: Sequence[str]) -> bool:
 
 def _with_partitions(source: FileSource, file: str, base: str, frame: pl.LazyFrame) -> pl.LazyFrame:
     """Add the ``key=value`` folders as columns, where the reader of the format does not."""
-    if source.format in {"parquet", "ipc"} or not _is_partitioned(source, [file]):
+    if not _is_partitioned(source, [file]):
         return frame
     folders = os.path.dirname(file)[len(base) :]  # noqa: PTH120
     pairs = _PARTITION.findall(folders)
@@ -276,13 +334,8 @@ def _common(source: FileSource, column: str, one: pl.DataType, other: pl.DataTyp
         ) from error
 
 
-def _retyped(source: FileSource, file: str, frame: pl.LazyFrame, schema: pl.Schema, common: pl.Schema) -> pl.LazyFrame:
-    """Read a file of text again with the common types: what is text in one file is never a number first."""
-    changed = {column: common[column] for column, dtype in schema.items() if common[column] != dtype}
-    if source.format != "csv" or not changed:
-        return frame
-    again = pl.scan_csv(file, separator=source.separator, infer_schema_length=None, schema_overrides=changed)
-    return _with_partitions(source, file, base_of([file]), again)
+def _changes(schema: pl.Schema, common: pl.Schema) -> dict[str, pl.DataType]:
+    return {name: common[name] for name, dtype in schema.items() if common[name] != dtype}
 
 
 def _column(name: str, dtype: pl.DataType, schema: pl.Schema) -> pl.Expr:
@@ -303,6 +356,17 @@ def _stored_times(source: FileSource, schema: pl.Schema) -> list[str]:
     stored = {new: old for old, new in source.field_mapping.items()}
     named = [column if column in schema else stored.get(column, column) for column in _times(source)]
     return [column for column in dict.fromkeys(named) if column in schema]
+
+
+def _stored_names(source: FileSource) -> list[str]:
+    """Return the time columns by the names that the files use, whatever is in them."""
+    stored = {new: old for old, new in source.field_mapping.items()}
+    return [stored.get(column, column) for column in _times(source)]
+
+
+def _by_stored_name(source: FileSource, types: Types) -> Types:
+    stored = {new: old for old, new in source.field_mapping.items()}
+    return {stored.get(name, name): dtype for name, dtype in types.items()}
 
 
 def _renamed(source: FileSource, column: str) -> str:
