@@ -74,7 +74,8 @@ class ViewReader:
 
         names, fields = self.view.columns, self.view.fields
         if self.decoder is None:
-            return pl.DataFrame([self._nothing(field, len(values)).alias(name) for field, name in zip(fields, names)])
+            frame = pl.DataFrame([self._nothing(field, len(values)) for field in fields])
+            return frame.rename(dict(zip(fields, names, strict=True)))
         frame = self.decoder.frame(values)
         # A feature that was declared since rows were written last has no type online yet.
         unknown = [field for field, text in self.decoder.wanted if text == "Null"]
