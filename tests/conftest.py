@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tests.servers.postgres import PostgresServer
+    from tests.servers.valkey import ValkeyServer
 
 # Never derandomized, in CI neither: new examples each run find what fixed ones do not, and a failure prints its blob.
 hypothesis.settings.register_profile(
@@ -99,6 +100,22 @@ def postgres_database(postgres_server: PostgresServer, _database: str) -> str:
 def postgres_tcp(postgres_server: PostgresServer, _database: str) -> str:
     """The URL of the same database as `postgres_database`, over TCP on 127.0.0.1."""
     return postgres_server.tcp_url(_database)
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """One Valkey for each test process, on 127.0.0.1. Tests that stop or freeze it start one of their own."""
+    from tests.servers.valkey import running_valkey
+
+    with running_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(valkey_server: ValkeyServer) -> str:
+    """The URL of the server, emptied for this test."""
+    valkey_server.empty()
+    return valkey_server.url
 
 
 @pytest.fixture(scope="session")

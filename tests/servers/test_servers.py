@@ -9,6 +9,9 @@ import boto3
 import psycopg
 import psycopg2
 import pytest
+import redis
+
+from tests.servers.valkey import running_valkey
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,6 +48,20 @@ def test_every_test_has_a_database_of_its_own(postgres_database: str, turn: str)
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         assert tables == []
         connection.execute("CREATE TABLE left_behind (n int)")
+
+
+def test_valkey_answers_and_keeps_what_it_has_when_it_is_restarted() -> None:
+    with running_valkey() as server, redis.Redis.from_url(server.url) as client:
+        client.set("key", b"\x00\xff")
+        server.restart()
+        assert client.get("key") == b"\x00\xff"
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_every_test_has_an_empty_valkey(valkey: str, turn: str) -> None:
+    with redis.Redis.from_url(valkey) as client:
+        assert client.dbsize() == 0
+        client.set("left", "behind")
 
 
 def test_moto_answers_as_dynamodb(moto_server: str) -> None:

@@ -1,0 +1,72 @@
+"""Writing a row only where what was read is still there: for many rows one command, which the server runs alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Change", "in_full", "lost_changes", "swap"]
+
+# Sets each row of which the value is still the one that was read, and returns the numbers of the others. The rows of
+# which nothing was there come first. ARGV: how many these are, the lifetime in milliseconds or '', the new values, and
+# the old ones of the remaining rows. `unpack` takes up to 8,000 values.
+_SCRIPT = b"""
+local absent, lifetime, n = tonumber(ARGV[1]), ARGV[2], #KEYS
+local there = redis.call('MGET', unpack(KEYS))
+local changed, args = {}, {}
+for i = 1, n do
+  if there[i] ~= (i > absent and ARGV[2 + n + i - absent]) then
+    changed[#changed + 1] = i
+  elseif lifetime ~= '' then
+    redis.call('SET', KEYS[i], ARGV[2 + i], 'PX', lifetime)
+  else
+    args[#args + 1] = KEYS[i]
+    args[#args + 1] = ARGV[2 + i]
+  end
+end
+if #args > 0 then redis.call('MSET', unpack(args)) end
+return changed
+"""
+_SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row to be written."""
+
+    key: bytes
+    old: bytes | None
+    """What was read, and has to be there still."""
+    new: bytes
+    brought: bytes
+    """What a caller brought, of which ``new`` was made: to be merged again where something else is there."""
+
+
+def swap(changes: Sequence[Change], lifetime: bytes) -> tuple[Any, ...]:
+    """Return the words of the command that makes changes; those without an old value come first.
+
+    Args:
+        changes: of keys that one command can name.
+        lifetime: milliseconds, as text; empty for none.
+    """
+    keys = [change.key for change in changes]
+    old = [change.old for change in changes if change.old is not None]
+    if not old and not lifetime:
+        # Rows that are all new are what a first materialization has: twice as quick without a script.
+        return ("MSETNX", *[word for change in changes for word in (change.key, change.new)])
+    new = [change.new for change in changes]
+    return ("EVALSHA", _SHA, len(keys), *keys, len(keys) - len(old), lifetime, *new, *old)
+
+
+def lost_changes(changes: Sequence[Change], reply: Any) -> Sequence[Change]:
+    """Return the changes that were not made, given the reply to `swap`: something else was there."""
+    if isinstance(reply, list):
+        return [changes[number - 1] for number in reply]
+    return () if reply else changes
+
+
+def in_full(words: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the words of a command for a server that may not know the script by its name."""
+    return ("EVAL", _SCRIPT, *words[2:]) if words[0] == "EVALSHA" else words
