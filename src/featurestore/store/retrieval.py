@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from featurestore.store.project import Project
 
 if TYPE_CHECKING:
-    from featurestore.log.parquet import EventLog
     from featurestore.run.jobs import RetrievalJob
     from featurestore.run.saved import SavedDataset
     from featurestore.run.training import Context
@@ -25,9 +21,6 @@ Instant = datetime | date | str
 
 class Retrieval(Project):
     """What a store answers for labels."""
-
-    _passing: Path | None = None
-    """Where a project in memory keeps what was pushed to it."""
 
     def get_historical_features(
         self,
@@ -111,17 +104,6 @@ class Retrieval(Project):
         """Where saved datasets are kept."""
         return self.base / ".featurestore" / "datasets"
 
-    @property
-    def _log(self) -> EventLog:
-        """Where pushed rows are kept: beside the datasets, of a project in memory for as long as the store lives."""
-        from featurestore.log.parquet import EventLog
-
-        in_memory = self.settings is None or (self.settings.file is None and self.settings.registry is None)
-        if in_memory and self._passing is None:
-            self._passing = Path(tempfile.mkdtemp(prefix="featurestore-"))
-            weakref.finalize(self, shutil.rmtree, self._passing, ignore_errors=True)
-        return EventLog(self._passing or self.base / ".featurestore" / "log")
-
     def _context(self) -> Context:
         from featurestore.planning.retrieval import Known
         from featurestore.run.training import Context
@@ -136,5 +118,4 @@ class Retrieval(Project):
             open_engine(self.settings.engine if self.settings else "polars"),
             self._datasets,
             allowed_memory(self.settings.memory_limit if self.settings else None),
-            self._log,
         )
