@@ -175,7 +175,7 @@ class PostgresOnlineStore(OnlineStore):
         while rows:
             found = self._read([key for key, _ in rows])
             merged = [(key, found.get(key), merge(found.get(key), value)) for key, value in rows]
-            changes = [(key, old, new) for key, old, new in merged if new is not None and new is not old]
+            changes = [(key, old, new) for key, old, new in merged if new is not None and new != old]
             done = self._swap(changes)
             written += len(done)
             lost = {key for key, _, _ in changes} - done
@@ -252,8 +252,8 @@ class PostgresOnlineStore(OnlineStore):
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
                 known = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
                 if not connection.execute(known, (self.schema,)).fetchone():
-                    connection.execute(opened.sql("CREATE SCHEMA {schema}"))
-                connection.execute(opened.sql(_TABLE))
+                    connection.execute(opened.sql("CREATE SCHEMA {schema}"), ())
+                connection.execute(opened.sql(_TABLE), ())
 
         opened.database.of_threads.run(work, again=True)
 
