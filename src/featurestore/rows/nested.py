@@ -56,10 +56,17 @@ def to_bytes(column: pl.Series, text: str) -> list[bytes]:
 
 
 def from_plain(values: list[Any], text: str) -> pl.Series:
-    """Return the column of values as they were packed."""
+    """Return the column of values as they were packed.
+
+    Raises:
+        ValueError: they are not of the type.
+    """
     import polars as pl
 
-    return pl.Series(values, dtype=plain_dtype(text)).cast(polars_dtype(text))
+    try:
+        return pl.Series(values, dtype=plain_dtype(text)).cast(polars_dtype(text))
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(str(error)) from error
 
 
 @lru_cache(maxsize=1024)

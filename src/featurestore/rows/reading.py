@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from operator import eq, le
+from itertools import repeat
+from operator import eq, le, sub
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from featurestore.rows.heads import FULL_KEY, OFFSET, PUSHED, VERSION, corrupt
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Irregular", "LayoutReader"]
 
 T = TypeVar("T")
+Bits = int | bytes
+"""Which columns of a row are null: an integer where there is one of that length, as it costs less than bytes."""
+
+_INTEGERS_OF_BITS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 _NUMBERS = frozenset({*INTEGERS, *FLOATS, "Boolean", "Null"} - {"Int128", "UInt128"})
 
@@ -29,9 +34,18 @@ class Irregular(Exception):  # noqa: N818  # A signal to `featurestore.rows.reco
     """Records that are missing, of another layout, with a full key, or broken: look at each of them."""
 
 
+_BROKEN = (Irregular, ValueError, TypeError, OverflowError)
+"""What comes of reading bytes that are not what they should be; besides, Polars' own errors are made the second."""
+
+
+_REGULAR = (VERSION, VERSION | PUSHED)
+_HEAD = 0xFEFF_FF00
+"""In the four bytes from the flags on: version, FULL_KEY and layout, without what may be as it likes."""
+
+
 class _Parsed(NamedTuple):
     events: tuple[int, ...]
-    nulls: tuple[bytes, ...]
+    nulls: tuple[Bits, ...]
     fields: Sequence[tuple[Any, ...]]
     """Of each column that is read, what its fixed place holds."""
 
@@ -49,8 +63,9 @@ class LayoutReader:
         self.number = number
         self._wanted = wanted
         self._shape = shape_of(layout)
-        self._heads = [bytes([VERSION | flag]) + number.to_bytes(2, "big") for flag in (0, PUSHED)]
-        self._no_nulls = bytes(self._shape.null_bytes)
+        self._no_nulls: Bits = 0 if self._shape.null_bytes in _INTEGERS_OF_BITS else bytes(self._shape.null_bytes)
+        self.blank = _blank(layout, number)
+        """A record of nulls, to read where there is none."""
         positions = {column: position for position, column in enumerate(layout.columns)}
         self._positions = [positions.get(column) for column in wanted]
         """Of each wanted column, where the layout has it."""
@@ -59,7 +74,7 @@ class LayoutReader:
         """Of each column that is read, which of the parsed fields is its."""
         parsed = struct.Struct(self._format(read))
         self._unpack = parsed.unpack_from if self._shape.tails else parsed.unpack
-        self._null_columns: dict[bytes, list[int]] = {}
+        self._null_columns: dict[Bits, list[int]] = {}
         self._is_quick = not self._shape.tails and all(slot is not None and not slot.convert for slot in self._slots())
         self._order = [self._fields[position] for position in self._positions if position is not None]
         self._in_order = self._order == list(range(len(read)))
@@ -68,7 +83,8 @@ class LayoutReader:
         wanted = set(read)
         codes = enumerate(slot.code for slot in self._shape.slots)
         places = (code if at in wanted else f"{struct.calcsize('>' + code)}x" for at, code in codes)
-        return f">Q8x3s12x{self._shape.null_bytes}s{''.join(places)}"
+        bits = _INTEGERS_OF_BITS.get(self._shape.null_bytes, f"{self._shape.null_bytes}s")
+        return f">Q8xBH12x{bits}{''.join(places)}"
 
     def _slots(self) -> Iterator[Slot | None]:
         for position in self._positions:
@@ -103,21 +119,23 @@ class LayoutReader:
         return record[:16] + bytes([record[16] & ~FULL_KEY]) + record[17 : ends[-1]] if has_key else record
 
     def checked(self, read: Callable[[Sequence[bytes]], T], records: Sequence[bytes]) -> T:
-        """Return what ``read`` makes of records that were `cut`.
+        """Return what ``read``, one of the methods below, makes of the records, full keys left out.
 
         Raises:
-            MaterializationError: it can make nothing of them.
+            MaterializationError: it can make nothing of one of them.
         """
-        import polars as pl
-
         try:
             return read(records)
-        except (Irregular, ValueError, TypeError, OverflowError, pl.exceptions.PolarsError) as error:
-            if len(records) == 1:
-                raise corrupt(records[0], str(error.__cause__ or error)) from error
-        for record in records:  # One of them is the culprit.
-            self.checked(read, [record])
-        raise corrupt(b"".join(records))
+        except _BROKEN:
+            return self._one_checked(read, [self.cut(record) for record in records])
+
+    def _one_checked(self, read: Callable[[Sequence[bytes]], T], records: Sequence[bytes]) -> T:
+        try:
+            return read(records)
+        except _BROKEN as error:
+            for record in records if len(records) > 1 else ():
+                self._one_checked(read, [record])
+            raise corrupt(records[0], str(error.__cause__ or error)) from error
 
     def row(self, record: bytes) -> tuple[list[Any], int]:
         """Return the values and the event timestamp.
@@ -127,10 +145,10 @@ class LayoutReader:
         """
         if self._is_quick:
             try:
-                event, head, nulls, *values = self._unpack(record)
+                event, flags, number, nulls, *values = self._unpack(record)
             except (struct.error, TypeError) as error:
                 raise Irregular from error
-            if head in self._heads and nulls == self._no_nulls:
+            if number == self.number and flags in _REGULAR and nulls == self._no_nulls:
                 return values if self._in_order else [values[at] for at in self._order], event - OFFSET
         columns, events = self.lists([record])
         return [column[0] for column in columns], events[0]
@@ -153,19 +171,22 @@ class LayoutReader:
         except (struct.error, TypeError, ValueError, OverflowError) as error:
             raise Irregular from error
         self._put_nulls(columns, parsed.nulls)
-        return columns, [event - OFFSET for event in parsed.events]
+        return columns, list(map(sub, parsed.events, repeat(OFFSET)))
 
     def _parse(self, records: Sequence[Any]) -> _Parsed:
-        events, heads, nulls, *fields = zip(*map(self._unpack, records), strict=True)
-        batch, pushed = self._heads
-        if heads.count(batch) + heads.count(pushed) != len(records):
+        events, flags, numbers, nulls, *fields = zip(*map(self._unpack, records), strict=True)
+        of_batch = flags.count(VERSION)
+        is_regular = of_batch == len(records) or of_batch + flags.count(VERSION | PUSHED) == len(records)
+        if not is_regular or numbers.count(self.number) != len(records):
             raise Irregular
+        if not self._shape.tails:
+            return _Parsed(events, nulls, fields)
         ends: Sequence[int] = [self._shape.size] * len(records)
         for position in self._shape.tails:
             before, ends = ends, fields[self._fields[position]]
             if not all(map(le, before, ends)):
                 raise Irregular
-        if self._shape.tails and not all(map(eq, ends, map(len, records))):
+        if not all(map(eq, ends, map(len, records))):
             raise Irregular
         return _Parsed(events, nulls, fields)
 
@@ -185,19 +206,20 @@ class LayoutReader:
         before = parsed.fields[self._fields[tails[tails.index(position) - 1]]]
         return [record[begin:end] for record, begin, end in zip(records, before, ends, strict=True)]
 
-    def _put_nulls(self, columns: list[list[Any]], nulls: Sequence[bytes]) -> None:
+    def _put_nulls(self, columns: list[list[Any]], nulls: Sequence[Bits]) -> None:
         if nulls.count(self._no_nulls) == len(nulls):
             return
         for row, bits in enumerate(nulls):
             for column in self._nulls_in(bits):
                 columns[column][row] = None
 
-    def _nulls_in(self, bits: bytes) -> list[int]:
+    def _nulls_in(self, bits: Bits) -> list[int]:
         """The wanted columns in which a row with these bits is null."""
         found = self._null_columns.get(bits)
         if found is None:
+            stored = bits if isinstance(bits, bytes) else bits.to_bytes(self._shape.null_bytes, "big")
             positions = ((column, at) for column, at in enumerate(self._positions) if at is not None)
-            found = [column for column, at in positions if bits[at // 8] >> (at % 8) & 1]
+            found = [column for column, at in positions if stored[at // 8] >> (at % 8) & 1]
             if len(self._null_columns) < 4096:
                 self._null_columns[bits] = found
         return found
@@ -218,7 +240,7 @@ class LayoutReader:
             if slot is None or at is None:
                 columns.append(pl.Series(name, [None] * len(records), dtype=polars_dtype(text)))
                 continue
-            nulls = (block["nulls"][:, at // 8] >> (at % 8) & 1).astype(bool)
+            nulls = (block["nulls"][:, at // 8] & 1 << at % 8) != 0
             if slot.is_fixed:
                 columns.append(_numbers(block[str(at)], nulls, text).alias(name))
             else:
@@ -235,8 +257,8 @@ class LayoutReader:
 
     # ---- as arrays -----------------------------------------------------------------------------------------------
 
-    def arrays(self, records: Sequence[bytes | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return values as float64, event timestamps, and that all are there.
+    def arrays(self, records: Sequence[bytes | None]) -> tuple[np.ndarray, np.ndarray]:
+        """Return values as float64, and event timestamps.
 
         Raises:
             Irregular: see there.
@@ -252,12 +274,14 @@ class LayoutReader:
                 if at is not None and slot is not None and slot.is_fixed:
                     values[:, column] = block[str(at)]
         nulls = block["nulls"]
-        if nulls.any():
+        if np.count_nonzero(nulls):
             for column, at in enumerate(self._positions):
                 if at is not None:
                     values[nulls[:, at // 8] >> (at % 8) & 1 == 1, column] = np.nan
-        events = (block["event"] ^ np.uint64(OFFSET)).astype(np.uint64).view(np.int64)
-        return values, events, np.ones(len(records), dtype=np.bool_)
+        events = block["event"].astype(np.uint64)
+        events ^= np.uint64(OFFSET)
+        events = events.view(np.int64)
+        return values, events
 
     @cached_property
     def _run(self) -> bool:
@@ -273,8 +297,7 @@ class LayoutReader:
 
         fields: dict[str, tuple[Any, int]] = {
             "event": (">u8", 0),
-            "flags": ("u1", 16),
-            "layout": (">u2", 17),
+            "head": (">u4", 16),
             "nulls": (("u1", (self._shape.null_bytes,)), 31),
         }
         for position, slot in enumerate(self._shape.slots):
@@ -300,7 +323,7 @@ class LayoutReader:
         ends = block[str(tails[-1])].tolist() if tails else [size] * len(records)
         if len(block) != len(records) or ends != lengths:
             raise Irregular
-        if ((block["flags"] & 0xFE) != VERSION).any() or (block["layout"] != self.number).any():
+        if np.count_nonzero((block["head"] & _HEAD) != (VERSION << 24 | self.number << 8)):
             raise Irregular
         return block
 
@@ -308,7 +331,10 @@ class LayoutReader:
 def _numbers(stored: np.ndarray, nulls: np.ndarray, text: str) -> pl.Series:
     import polars as pl
 
-    column = pl.Series(stored.astype(stored.dtype.newbyteorder("="))).cast(polars_dtype(text))
+    column = pl.Series(stored.astype(stored.dtype.newbyteorder("=")))
+    dtype = polars_dtype(text)
+    if column.dtype != dtype:
+        column = column.cast(dtype)
     return column.set(pl.Series(nulls), None) if nulls.any() else column
 
 
@@ -316,3 +342,10 @@ def _series(values: list[Any], text: str) -> pl.Series:
     import polars as pl
 
     return from_plain(values, text) if base_of(text) in NESTED else pl.Series(values, dtype=polars_dtype(text))
+
+
+def _blank(layout: Layout, number: int) -> bytes:
+    shape = shape_of(layout)
+    head = bytes(16) + bytes([VERSION]) + number.to_bytes(2, "big") + bytes(12) + b"\xff" * shape.null_bytes
+    places = (shape.size.to_bytes(4, "big") if slot.in_tail else bytes(slot.width) for slot in shape.slots)
+    return head + b"".join(places)

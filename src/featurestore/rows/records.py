@@ -219,8 +219,8 @@ class Decoder:
         try:
             return self._current.row(record)
         except Irregular:
-            ((columns, events),) = [self._checked_lists([record])]
-            return [column[0] for column in columns], events[0]  # type: ignore[return-value]  # There is a record.
+            columns, (event,) = self._lists_by_layout([record])
+            return [column[0] for column in columns], event
 
     # ---- many ----------------------------------------------------------------------------------------------------
 
@@ -230,19 +230,21 @@ class Decoder:
         Where there is no record, values and timestamp are ``None``. Timestamps are in microseconds.
         """
         try:
-            columns, events = self._current.lists(records)
+            # It refuses what is no record, more quickly than one finds out before.
+            return self._current.lists(records)  # type: ignore[return-value]  # No event is None here.
         except Irregular:
-            return self._checked_lists(records)
-        return columns, events  # type: ignore[return-value]  # A list of int where an int may miss; nobody adds to it.
+            columns, events = self._lists_by_layout(self._filled(records))
+            known = zip(records, events, strict=True)
+            return columns, [None if record is None else event for record, event in known]
 
-    def _checked_lists(self, records: Sequence[Record]) -> tuple[list[list[Any]], list[int | None]]:
+    def _lists_by_layout(self, records: Sequence[bytes]) -> tuple[list[list[Any]], list[int]]:
         columns: list[list[Any]] = [[None] * len(records) for _ in self.wanted]
-        events: list[int | None] = [None] * len(records)
-        for reader, rows, cut in self._by_layout(records):
-            found, stamps = reader.checked(reader.lists, cut)
-            for row, stamp in zip(rows, stamps, strict=True):
-                events[row] = stamp
-            for column, values in zip(columns, found, strict=True):
+        events = [0] * len(records)
+        for reader, rows, group in self._by_layout(records):
+            found = reader.checked(reader.lists, group)
+            if len(rows) == len(records):
+                return found
+            for column, values in zip([events, *columns], [found[1], *found[0]], strict=True):
                 for row, value in zip(rows, values, strict=True):
                     column[row] = value
         return columns, events
@@ -255,18 +257,14 @@ class Decoder:
         """Return a frame of the features, of the source's types to the last bit; nulls where there is no record."""
         import polars as pl
 
-        schema = {name: polars_dtype(text) for name, text in self.wanted}
-        parts, order = [], [None] * len(records)
-        height = 0
-        for reader, rows, cut in self._by_layout(records):
-            parts.append(reader.checked(reader.frame, cut))
-            for row in rows:
-                order[row] = height  # type: ignore[call-overload]  # Filled as we go.
-                height += 1
-        whole = pl.concat(parts) if parts else pl.DataFrame(schema=schema)
-        if not self.wanted or order == list(range(height)):
+        groups = self._by_layout(self._filled(records))
+        if not groups:
+            return pl.DataFrame(schema={name: polars_dtype(text) for name, text in self.wanted})
+        whole = pl.concat([reader.checked(reader.frame, group) for reader, _, group in groups])
+        if len(groups) == 1 or not self.wanted:
             return whole
-        return whole.select(pl.all().gather(pl.Series(order, dtype=pl.get_index_type())))
+        rows = pl.Series([row for _, rows, _ in groups for row in rows])
+        return whole[rows.arg_sort()]
 
     def arrays(self, records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return numbers as one array, for models that take it as it is.
@@ -280,21 +278,26 @@ class Decoder:
         Raises:
             UnsupportedValueError: features that are no numbers.
         """
+        import numpy as np
+
         if not self.is_numeric:
             raise self._not_numbers()
         try:
-            return self._current.arrays(records)
+            values, events = self._current.arrays(records)
+            return values, events, np.ones(len(records), dtype=np.bool_)
         except Irregular:
-            return self._checked_arrays(records)
+            found = np.array([record is not None for record in records], dtype=np.bool_)
+            values, events = self._arrays_by_layout(self._filled(records))
+            return values, np.where(found, events, 0), found
 
-    def _checked_arrays(self, records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _arrays_by_layout(self, records: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
-        values = np.full((len(records), len(self.wanted)), np.nan)
-        events, found = np.zeros(len(records), dtype=np.int64), np.zeros(len(records), dtype=np.bool_)
-        for reader, rows, cut in self._by_layout(records):
-            values[rows], events[rows], found[rows] = reader.checked(reader.arrays, cut)
-        return values, events, found
+        values = np.empty((len(records), len(self.wanted)))
+        events = np.empty(len(records), dtype=np.int64)
+        for reader, rows, group in self._by_layout(records):
+            values[rows], events[rows] = reader.checked(reader.arrays, group)
+        return values, events
 
     def _not_numbers(self) -> UnsupportedValueError:
         others = [f"{name} ({text})" for name, text in self.wanted if not LayoutReader.holds_number(text)]
@@ -307,19 +310,23 @@ class Decoder:
 
     # ---- layouts -------------------------------------------------------------------------------------------------
 
-    def _by_layout(self, records: Sequence[Record]) -> list[tuple[LayoutReader, list[int], list[bytes]]]:
-        """Return a reader of each layout that occurs, with the records that it reads and the rows that they are at."""
-        groups: dict[int, tuple[LayoutReader, list[int], list[bytes]]] = {}
+    def _filled(self, records: Sequence[Record]) -> list[bytes]:
+        """The records, and one of nulls where there is none."""
+        blank = self._current.blank
+        return [blank if record is None else record for record in records]
+
+    def _by_layout(self, records: Sequence[bytes]) -> list[tuple[LayoutReader, list[int], list[bytes]]]:
+        """Return a reader of each layout that occurs, with the rows that have it and their records."""
+        groups: dict[bytes, tuple[list[int], list[bytes]]] = {}
         for row, record in enumerate(records):
-            if record is None:
-                continue
-            number = head_of(record).layout
+            number = record[17:19]
             if number not in groups:
-                groups[number] = (self._reader(number), [], [])
-            reader, rows, cut = groups[number]
+                head_of(record)  # Whether it is a record at all.
+                groups[number] = ([], [])
+            rows, group = groups[number]
             rows.append(row)
-            cut.append(reader.cut(record))
-        return list(groups.values())
+            group.append(record)
+        return [(self._reader(int.from_bytes(number, "big")), *group) for number, group in groups.items()]
 
     def _reader(self, number: int) -> LayoutReader:
         if number not in self._readers:

@@ -55,6 +55,11 @@ class Slot:
         return _NUMPY[self.code]
 
     @property
+    def width(self) -> int:
+        """Bytes of the fixed place."""
+        return struct.calcsize(f">{self.code}")
+
+    @property
     def is_fixed(self) -> bool:
         """Whether NumPy reads the value as it lies there."""
         return not self.in_tail and self.code in _NUMBERS
