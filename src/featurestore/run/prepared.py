@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from featurestore.online.base import OnlineStore
 from featurestore.planning.serving import ServedView, ServingPlan
 from featurestore.rows.keys import KeyCodec, snapshot_key
 from featurestore.rows.layout import OnlineView
@@ -14,6 +15,8 @@ from featurestore.run.requesting import Requested, read_rows
 from featurestore.run.values import Values, ViewReader
 
 __all__ = ["Group", "Prepared", "prepared"]
+
+_PLAIN = frozenset({int, str, bytes, float})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +65,13 @@ class Prepared:
     """Of each feature that is stored, the place of its column where those of the views stand side by side."""
     in_order: bool
     """Whether they stand there in the order asked."""
+    single: Group | None
+    """The only group, which has all views in order, where nothing else is to be looked up or computed."""
+
+    @property
+    def store(self) -> OnlineStore:
+        """Where the rows are."""
+        return self.state.online.store
 
     def request(self, rows: Any) -> Requested:
         """Return the rows of a request, checked."""
@@ -87,8 +97,7 @@ class Prepared:
 
     def by_view(self, found: Sequence[Values], values: Values, height: int) -> list[Values]:
         """Return what the keys of `keys` had, view by view and row by row."""
-        nothing: Values = [None] * height
-        answer = [nothing] * len(self.plan.views)
+        answer: list[Values] = [[None] * height] * len(self.plan.views)
         start = 0
         for group, entities in zip(self.groups, found, strict=True):
             step = len(group.suffixes)
@@ -102,6 +111,27 @@ class Prepared:
             answer[place] = [each if each is not None and each[:8] == newest else None for each in answer[place]]
         return answer
 
+    def alone(self, rows: Any) -> tuple[Requested, list[bytes]] | None:
+        """Return a request of one row, and the keys to get, one for each view; ``None`` where that is not so simple.
+
+        It is what most services ask for, and worth a way of its own: half the time of a read is its steps.
+        """
+        if self.single is None or type(rows) is not list or len(rows) != 1:
+            return None
+        group = self.single
+        row = rows[0]
+        try:
+            values = [row[name] for name in group.names]
+        except (KeyError, TypeError):
+            return None  # Said where all rows are looked at.
+        if not _PLAIN.issuperset(map(type, values)):
+            return None
+        entity = group.codec.entity(values)
+        if entity is None or entity[:1] == b"\xff":
+            return None
+        columns = {name: [value] for name, value in zip(group.names, values, strict=True)}
+        return Requested(1, columns), [entity + suffix for suffix in group.suffixes]
+
 
 def _spread(column: Values, entities: Values) -> Values:
     values = iter(column)
@@ -114,6 +144,8 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
     needed = dict.fromkeys([*plan.join_keys, *(name for name, _ in plan.requested)])
     stored = [(place, view.stored) for place, view in enumerate(plan.views)]
     side_by_side = [column for view in plan.views for column in view.columns]
+    snapshots = tuple((place, snapshot_key(one.suffix)) for place, one in stored if one is not None and one.snapshots)
+    simple = len(groups) == 1 and not snapshots and not plan.computes and len(groups[0].views) == len(plan.views)
     order = tuple(side_by_side.index(column) for column in plan.features if column in side_by_side)
     return Prepared(
         state,
@@ -122,11 +154,12 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
         params,
         tuple(needed),
         groups,
-        tuple((place, snapshot_key(one.suffix)) for place, one in stored if one is not None and one.snapshots),
+        snapshots,
         {column: (place, index) for place, view in enumerate(plan.views) for index, column in enumerate(view.columns)},
         tuple(map(ViewReader.of, plan.views)),
         order,
         order == tuple(range(len(side_by_side))),
+        groups[0] if simple else None,
     )
 
 

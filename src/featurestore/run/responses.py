@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from featurestore.instants import from_micros
 from featurestore.planning.training import Status
+from featurestore.rows.heads import NewerLayout
 from featurestore.run.prepared import Prepared
 from featurestore.run.requesting import Requested
 from featurestore.run.values import ReadView, Values, ViewReader
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["OnlineResponse"]
+
+T = TypeVar("T")
 
 _PRESENT, _NULL, _NOT_FOUND, _OLD = map(
     str, (Status.PRESENT, Status.NULL_VALUE, Status.NOT_FOUND, Status.OUTSIDE_MAX_AGE)
@@ -107,14 +110,14 @@ class OnlineResponse:
             answer: dict[str, list[Any]] = self._keys() | self._features().to_dict(as_series=False)
         else:
             answer = self._keys()
-            reads = self._read or self._reads()
-            if len(reads) == 1:
-                answer.update(zip(plan.features, reads[0].columns, strict=True))
+            reads = self._reads()
+            if ready.in_order:
+                for view, read in zip(plan.views, reads, strict=True):
+                    answer.update(zip(view.columns, read.columns, strict=True))
             else:
-                places = ready.places
                 for name in plan.features:
-                    view, index = places[name]
-                    answer[name] = reads[view].columns[index]
+                    place, index = ready.places[name]
+                    answer[name] = reads[place].columns[index]
         if include_statuses:
             answer.update((f"{name}__status", values) for name, values in self.statuses.items())
         if include_event_timestamps:
@@ -170,23 +173,28 @@ class OnlineResponse:
         if columns is None and not ready.plan.computes:
             quick = self._retried(lambda readers: matrix_of_views(ready, readers, self._values, self._now))
             if quick is not None:
-                return quick  # type: ignore[no-any-return]  # What the callable returns.
+                return quick
         return matrix(self.to_polars(), names)
 
     # ---- how -----------------------------------------------------------------------------------------------------
 
     def _keys(self) -> dict[str, list[Any]]:
-        names = self._ready.plan.join_keys
-        return dict(zip(names, self._request.lists(names), strict=True))
+        request, names = self._request, self._ready.plan.join_keys
+        if request.frame is None:
+            columns = request.columns
+            return {name: columns[name] for name in names}
+        return dict(zip(names, request.lists(names), strict=True))
 
     def _reads(self) -> list[ReadView]:
-        if self._read is None:
-            self._read = self._retried(
-                lambda readers: [
-                    reader.lists(values, self._now) for reader, values in zip(readers, self._values, strict=True)
-                ]
-            )
-        return self._read
+        found = self._read
+        if found is None:
+            values, now = self._values, self._now
+            try:
+                found = [reader.lists(rows, now) for reader, rows in zip(self._ready.readers, values, strict=True)]
+            except NewerLayout:
+                found = [reader.lists(rows, now) for reader, rows in zip(self._renewed(), values, strict=True)]
+            self._read = found
+        return found
 
     def _features(self) -> pl.DataFrame:
         """Return the columns of features as a frame, computed ones included."""
@@ -204,25 +212,26 @@ class OnlineResponse:
         session = self._ready.state.online.context.session
         return computed(session, plan, self._request.polars(), joined, self._ready.params)
 
-    def _retried(self, make: Any) -> Any:
+    def _retried(self, make: Callable[[Sequence[ViewReader]], T]) -> T:
         """Return what ``make`` makes with the readers of the views, once more where a row is newer than these are."""
-        from featurestore.rows.heads import NewerLayout
-
         try:
             return make(self._ready.readers)
         except NewerLayout:
-            views = self._ready.following.look().views
-            return make([_renewed(reader, views.views.get(reader.view.identity)) for reader in self._ready.readers])
+            return make(self._renewed())
+
+    def _renewed(self) -> list[ViewReader]:
+        """Return readers of the layouts that there are now."""
+        views = self._ready.following.look().views.views
+        readers = self._ready.readers
+        return [
+            each if each.view.identity not in views else each.renewed(views[each.view.identity]) for each in readers
+        ]
 
     @staticmethod
     def _stamps(name: str, stamps: list[datetime | None]) -> pl.Series:
         import polars as pl
 
         return pl.Series(f"{name}__event_timestamp", stamps, pl.Datetime("us", "UTC"))
-
-
-def _renewed(reader: ViewReader, stored: Any) -> ViewReader:
-    return reader if stored is None else reader.renewed(stored)
 
 
 def _statuses(read: ReadView, column: list[Any]) -> list[str]:

@@ -83,12 +83,15 @@ class OnlineReader:
             StoreUnavailableError: the online store does not answer.
         """
         ready = self._current()
-        store = ready.state.online.store
+        clock = ready.state.online.clock
+        alone = ready.alone(entity_rows)
+        if alone is not None:
+            request, keys = alone
+            return OnlineResponse(ready, request, [[value] for value in ready.store.get(keys)], now_micros(clock))
         request = ready.request(entity_rows)
         keys, entities = ready.keys(request)
-        values = store.get(keys) if keys else []
-        now = now_micros(ready.state.online.clock)
-        return OnlineResponse(ready, request, ready.by_view(entities, values, request.height), now)
+        values = ready.store.get(keys) if keys else []
+        return OnlineResponse(ready, request, ready.by_view(entities, values, request.height), now_micros(clock))
 
     async def read_async(self, entity_rows: Any) -> OnlineResponse:
         """Return what `read` does, without blocking the event loop."""
@@ -97,7 +100,7 @@ class OnlineReader:
             ready = await asyncio.to_thread(self._current)
         request = ready.request(entity_rows)
         keys, entities = ready.keys(request)
-        values = await ready.state.online.store.get_async(keys) if keys else []
+        values = await ready.store.get_async(keys) if keys else []
         now = now_micros(ready.state.online.clock)
         return OnlineResponse(ready, request, ready.by_view(entities, values, request.height), now)
 

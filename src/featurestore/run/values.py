@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from featurestore.planning.serving import ServedView
-from featurestore.rows.layout import OnlineView
+from featurestore.rows.layout import OnlineViews
 from featurestore.rows.records import Decoder
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ class ViewReader:
         """Return what reads the rows of ``view``."""
         return cls(view, None if view.stored is None else Decoder(view.stored, view.fields))
 
-    def renewed(self, stored: OnlineView) -> ViewReader:
-        """Return the reader of rows that are kept as ``stored`` says."""
-        if self.view.stored is None or stored.number != self.view.stored.number:
+    def renewed(self, views: OnlineViews) -> ViewReader:
+        """Return the reader of rows that are kept as ``views`` says."""
+        stored = views.views.get(self.view.identity)
+        if stored is None or self.view.stored is None or stored.number != self.view.stored.number:
             return self
         return ViewReader.of(replace(self.view, stored=stored))
 
@@ -72,23 +73,30 @@ class ViewReader:
         """Return the values as columns under their names in the answer, in the types that training answers."""
         import polars as pl
 
-        names, fields = self.view.columns, self.view.fields
+        fields = self.view.fields
         if self.decoder is None:
             frame = pl.DataFrame([self._nothing(field, len(values)) for field in fields])
-            return frame.rename(dict(zip(fields, names, strict=True)))
-        frame = self.decoder.frame(values)
-        # A feature that was declared since rows were written last has no type online yet.
-        unknown = [field for field, text in self.decoder.wanted if text == "Null"]
-        frame = frame.with_columns(self._nothing(field, len(values)) for field in unknown)
-        too_old = self._expired(self.decoder.events(values), now) if self.view.max_age is not None else ()
-        if too_old:
-            kept = pl.Series([row not in too_old for row in range(len(values))])
-            frame = frame.select(pl.when(kept).then(pl.col(field)) for field in fields)
-        return frame.rename(dict(zip(fields, names, strict=True)))
+        else:
+            frame = self.decoder.frame(values)
+            # A feature that was declared since rows were written last has no type online yet.
+            unknown = [field for field, text in self.decoder.wanted if text == "Null"]
+            if unknown:
+                frame = frame.with_columns(self._nothing(field, len(values)) for field in unknown)
+            too_old = self._expired(self.decoder.events(values), now) if self.view.max_age is not None else ()
+            if too_old:
+                kept = pl.Series([row not in too_old for row in range(len(values))])
+                frame = frame.select(pl.when(kept).then(pl.col(field)) for field in fields)
+        frame.columns = list(self.view.columns)
+        return frame
 
     def _expired(self, events: list[int | None], now: int) -> Collection[int]:
         assert self.view.max_age is not None
         oldest = now - self.view.max_age
+        try:
+            if not events or min(events) >= oldest:  # type: ignore[operator,type-var]  # Where all are there.
+                return ()
+        except TypeError:
+            pass
         return {row for row, event in enumerate(events) if event is not None and event < oldest}
 
     def _nothing(self, field: str, height: int) -> pl.Series:
