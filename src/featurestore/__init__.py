@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from featurestore.declare.view import FeatureService, FeatureView
     from featurestore.instants import every
     from featurestore.materializer.base import Materialization, Materializer
+    from featurestore.online.base import OnlineStore
     from featurestore.resolvers import AtOrBefore, First, Last
+    from featurestore.run.responses import OnlineResponse
+    from featurestore.run.serving import OnlineReader
     from featurestore.settings import Settings, load_settings, settings_of
     from featurestore.store import FeatureStore
 
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     get_features = fs.get_features
     get_historical_features = fs.get_historical_features
     get_on_demand_feature_view = fs.get_on_demand_feature_view
+    get_online_features = fs.get_online_features
+    get_online_features_async = fs.get_online_features_async
     get_saved_dataset = fs.get_saved_dataset
     lineage = fs.lineage
     list_data_sources = fs.list_data_sources
@@ -52,11 +57,14 @@ if TYPE_CHECKING:
     list_features = fs.list_features
     list_on_demand_feature_views = fs.list_on_demand_feature_views
     list_saved_datasets = fs.list_saved_datasets
+    online_reader = fs.online_reader
     plan = fs.plan
+    push = fs.push
     register_feature = fs.register_feature
     register_source = fs.register_source
     remove_decorator = fs.remove_decorator
     with_params = fs.with_params
+    write_to_online_store = fs.write_to_online_store
 
 __version__ = "0.1.0"
 
@@ -78,6 +86,9 @@ _WHERE = {
     "Materializer": "featurestore.materializer.base",
     "Numeric": "featurestore.declare.values",
     "OnDemandFeatureView": "featurestore.declare.on_demand",
+    "OnlineReader": "featurestore.run.serving",
+    "OnlineResponse": "featurestore.run.responses",
+    "OnlineStore": "featurestore.online.base",
     "PushSource": "featurestore.declare.source",
     "RequestSource": "featurestore.declare.source",
     "Settings": "featurestore.settings",
@@ -103,6 +114,8 @@ _OF_DEFAULT_STORE = (
     "get_features",
     "get_historical_features",
     "get_on_demand_feature_view",
+    "get_online_features",
+    "get_online_features_async",
     "get_saved_dataset",
     "lineage",
     "list_data_sources",
@@ -112,11 +125,14 @@ _OF_DEFAULT_STORE = (
     "list_features",
     "list_on_demand_feature_views",
     "list_saved_datasets",
+    "online_reader",
     "plan",
+    "push",
     "register_feature",
     "register_source",
     "remove_decorator",
     "with_params",
+    "write_to_online_store",
 )
 """Names that are attributes of the default store."""
 
@@ -138,6 +154,9 @@ __all__ = [
     "Materializer",
     "Numeric",
     "OnDemandFeatureView",
+    "OnlineReader",
+    "OnlineResponse",
+    "OnlineStore",
     "PushSource",
     "RequestSource",
     "Settings",
@@ -156,6 +175,8 @@ __all__ = [
     "get_features",
     "get_historical_features",
     "get_on_demand_feature_view",
+    "get_online_features",
+    "get_online_features_async",
     "get_saved_dataset",
     "lineage",
     "list_data_sources",
@@ -167,14 +188,17 @@ __all__ = [
     "list_saved_datasets",
     "load_settings",
     "on_demand_feature_view",
+    "online_reader",
     "open_materializer",
     "plan",
+    "push",
     "register_feature",
     "register_source",
     "remove_decorator",
     "settings_of",
     "types",
     "with_params",
+    "write_to_online_store",
 ]
 
 

@@ -221,11 +221,8 @@ class OnlineResponse:
 
     def _renewed(self) -> list[ViewReader]:
         """Return readers of the layouts that there are now."""
-        views = self._ready.following.look().views.views
-        readers = self._ready.readers
-        return [
-            each if each.view.identity not in views else each.renewed(views[each.view.identity]) for each in readers
-        ]
+        views = self._ready.following.look().views
+        return [each.renewed(views) for each in self._ready.readers]
 
     @staticmethod
     def _stamps(name: str, stamps: list[datetime | None]) -> pl.Series:

@@ -6,10 +6,14 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featurestore.instants import Clock
+from featurestore.declare.feature import Feature
+from featurestore.declare.source import KafkaSource, PushSource
+from featurestore.declare.view import FeatureView
+from featurestore.instants import Clock, to_duration
 from featurestore.planning.applying import gone_views
 from featurestore.repository.changes import Change
 from featurestore.store.materialization import Materializing
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from featurestore.online.base import OnlineStore
     from featurestore.run.following import Following
     from featurestore.run.online import Online
+    from featurestore.run.pushing import PushResult
     from featurestore.run.responses import OnlineResponse
     from featurestore.run.serving import OnlineReader
     from featurestore.run.training import Context
@@ -90,6 +95,67 @@ class Serving(Materializing):
 
         return OnlineReader(self._followed, features, full_feature_names=full_feature_names)
 
+    # ---- writing -------------------------------------------------------------------------------------------------
+
+    def push(
+        self,
+        push_source_name: str | PushSource | KafkaSource | FeatureView | Feature[..., Any],
+        df: Any,
+        *,
+        to: Any = "both",
+        idempotency_key: str | None = None,
+        max_clock_skew: str | timedelta = "5m",
+    ) -> PushResult:
+        """Add rows to the views of a source: to the event log that training reads, and online where they are newest.
+
+        Everything is checked before anything is written. A row never replaces a greater one, whatever the order of
+        pushes, and the same rows again change nothing.
+
+        Args:
+            push_source_name: a push or Kafka source, a view or a registered function, or the name of one.
+            df: a frame of any kind with the join keys, the event timestamp and the features. Without a column that
+                says when each row became known, that is now.
+            to: ``"both"``, ``"online"`` (which training never sees) or ``"offline"``.
+            idempotency_key: names the push, so that repeating it adds nothing to the log.
+            max_clock_skew: how far ahead of now rows may be dated.
+
+        Returns:
+            For each view how many rows were logged, and how many online rows they became.
+
+        Raises:
+            UnknownNameError: nothing bears the name; suggests the nearest.
+            ParameterError: no such ``to``, or a key that was used for other rows.
+            FrameError: rows that cannot stand; names the first. Nothing was written.
+            StoreUnavailableError: the log or the online store does not answer; says what was written. Push again.
+        """
+        from featurestore.run.pushing import push
+
+        skew = to_duration(max_clock_skew)
+        with self.active():
+            return push(
+                self._online(), push_source_name, df, to=to, idempotency_key=idempotency_key, max_clock_skew=skew
+            )
+
+    def write_to_online_store(
+        self,
+        feature_view_name: str | FeatureView | Feature[..., Any],
+        df: Any,
+        *,
+        max_clock_skew: str | timedelta = "5m",
+    ) -> PushResult:
+        """Put rows of one view online, where they are the newest, and nowhere else: training never sees them.
+
+        Raises as `push` does.
+        """
+        from featurestore.run.pushing import write_to_online_store
+
+        with self.active():
+            return write_to_online_store(
+                self._online(), feature_view_name, df, max_clock_skew=to_duration(max_clock_skew)
+            )
+
+    # ---- parts ---------------------------------------------------------------------------------------------------
+
     def _reader(self, features: Any, *, full: bool) -> OnlineReader:
         known = self._known_reader(features, full=full)
         if known is not None:
@@ -103,8 +169,6 @@ class Serving(Materializing):
     def _known_reader(self, features: Any, *, full: bool) -> OnlineReader | None:
         found = self._readers.get(_identity(features, full))
         return None if found is None else found[0]
-
-    # ---- parts ---------------------------------------------------------------------------------------------------
 
     @property
     def online_store(self) -> OnlineStore:
