@@ -73,10 +73,17 @@ class ValkeyServer:
 
     def ask(self, command: bytes) -> bytes:
         """Return the first line of the answer to a command without spaces in its words."""
+        return self._lines(command)[0]
+
+    def bulk(self, command: bytes) -> bytes:
+        """Return the answer to a command that answers with a text of one line."""
+        return self._lines(command, 2)[1]
+
+    def _lines(self, command: bytes, number: int = 1) -> list[bytes]:
         with socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE) as connection:
             connection.sendall(command + b"\r\n")
             with connection.makefile("rb") as answer:
-                return answer.readline().rstrip()
+                return [answer.readline().rstrip() for _ in range(number)]
 
     def freeze(self) -> None:
         """Let it answer nobody: the system still takes connections in its name, which is what a hang looks like."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, TypeAlias
 
 __all__ = ["Change", "in_full", "lost_changes", "swap"]
 
@@ -32,16 +32,10 @@ return changed
 _SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest().encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row to be written."""
-
-    key: bytes
-    old: bytes | None
-    """What was read, and has to be there still."""
-    new: bytes
-    brought: bytes
-    """What a caller brought, of which ``new`` was made: to be merged again where something else is there."""
+Change: TypeAlias = tuple[bytes, bytes | None, bytes, bytes]
+"""A row to be written: its key; what was read, and has to be there still; its new value; and what a caller brought, of
+which that was made, to be merged again where something else is there. A tuple, as making one takes a tenth of the time
+that a class takes, and there are millions."""
 
 
 def swap(changes: Sequence[Change], lifetime: bytes) -> tuple[Any, ...]:
@@ -51,12 +45,12 @@ def swap(changes: Sequence[Change], lifetime: bytes) -> tuple[Any, ...]:
         changes: of keys that one command can name.
         lifetime: milliseconds, as text; empty for none.
     """
-    keys = [change.key for change in changes]
-    old = [change.old for change in changes if change.old is not None]
+    old = [value for _, value, _, _ in changes if value is not None]
     if not old and not lifetime:
         # Rows that are all new are what a first materialization has: twice as quick without a script.
-        return ("MSETNX", *[word for change in changes for word in (change.key, change.new)])
-    new = [change.new for change in changes]
+        return ("MSETNX", *chain.from_iterable([(key, new) for key, _, new, _ in changes]))
+    keys = [key for key, _, _, _ in changes]
+    new = [value for _, _, value, _ in changes]
     return ("EVALSHA", _SHA, len(keys), *keys, len(keys) - len(old), lifetime, *new, *old)
 
 

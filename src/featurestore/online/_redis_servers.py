@@ -102,9 +102,17 @@ class Servers(ABC):
 
     client: Any
 
-    @abstractmethod
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the value of each key."""
+        """Return the value of each key; once more over a new connection where a server closed the old one."""
+        from redis.exceptions import ConnectionError as LostConnectionError
+
+        try:
+            with Conversation(self) as conversation:
+                return conversation.ask(keys)()
+        except LostConnectionError:
+            self.lost()
+        with Conversation(self) as conversation:
+            return conversation.ask(keys)()
 
     @abstractmethod
     def nodes(self) -> list[redis.Redis]:
@@ -151,9 +159,6 @@ class Single(Servers):
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
 
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return cast("list[bytes | None]", self.client.mget(keys)) if keys else []
-
     def nodes(self) -> list[redis.Redis]:
         return [self.client]
 
@@ -174,10 +179,6 @@ class Cluster(Servers):
     def __init__(self, client: redis.RedisCluster) -> None:
         self.client = client
         self._is_outdated = False
-
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        with Conversation(self) as conversation:
-            return conversation.ask(keys)()
 
     def nodes(self) -> list[redis.Redis]:
         self._refresh()
@@ -245,6 +246,9 @@ class Conversation:
     def ask(self, keys: Sequence[bytes]) -> Callable[[], list[bytes | None]]:
         """Ask for the values of keys; return what waits for them."""
         groups = self._servers.groups(keys)
+        if len(groups) == 1:  # In their order, and all of them.
+            whole = self.send([(keys[0], ("MGET", *keys))])
+            return lambda: cast("list[bytes | None]", whole.wait()[0])
         answer = self.send([(keys[group[0]], ("MGET", *[keys[place] for place in group])) for group in groups])
 
         def values() -> list[bytes | None]:
@@ -301,7 +305,7 @@ class _Line:
         self.connection = pool.get_connection()
 
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
-        self.connection.send_packed_command(self.connection.pack_commands(commands), check_health=False)
+        self.connection.send_packed_command(_packed(self.connection, commands), check_health=False)
 
     def receive(self) -> Any:
         """Return the next reply; a refusal of the server's is one."""
@@ -311,3 +315,12 @@ class _Line:
             return cast("Any", self.connection.read_response())
         except ResponseError as refusal:
             return refusal
+
+
+def _packed(connection: Any, commands: Sequence[tuple[Any, ...]]) -> Any:
+    """Return what goes over the wire. The client looks at each word in Python first, which takes longer than that."""
+    try:
+        from hiredis import pack_command
+    except ImportError:
+        return connection.pack_commands(commands)
+    return [b"".join([pack_command(words) for words in commands])]

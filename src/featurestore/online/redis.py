@@ -172,7 +172,7 @@ class RedisOnlineStore(OnlineStore):
 
     def _stored(self, keys: Sequence[bytes]) -> list[bytes]:
         prefix = self._prefix
-        return [b"%b%b}%b" % (prefix, key[:-VIEW_BYTES], key[-VIEW_BYTES:]) for key in keys]
+        return [prefix + key[:-VIEW_BYTES] + b"}" + key[-VIEW_BYTES:] for key in keys]
 
     def _found(self, view: bytes | None) -> Iterator[list[bytes]]:
         """Yield the stored keys of a view, some of them perhaps twice."""
@@ -228,37 +228,33 @@ class _Writer:
         return self._conversation.ask([key for key, _ in batch])
 
     def _changes(self, batch: Sequence[Row], values: list[bytes | None]) -> list[Change]:
-        changes = []
+        fresh: list[Change] = []
+        changed: list[Change] = []
         for (key, brought), old in zip(batch, values, strict=True):
             new = self._merge(old, brought)
             if new is not None and new != old:
-                changes.append(Change(key, old, new, brought))
-        changes.sort(key=_has_old)
-        return changes
+                (fresh if old is None else changed).append((key, old, new, brought))
+        return fresh + changed
 
     def _send(self, changes: list[Change]) -> _Writing:
-        groups = self._servers.groups([change.key for change in changes])
+        groups = self._servers.groups([key for key, _, _, _ in changes])
         parts = [[changes[place] for place in group] for group in groups]
-        return parts, self._conversation.send([(part[0].key, swap(part, self._lifetime)) for part in parts])
+        return parts, self._conversation.send([(part[0][0], swap(part, self._lifetime)) for part in parts])
 
     def _settled(self, parts: list[list[Change]], answer: Answer) -> list[Row]:
         lost = []
         for part, reply in zip(parts, answer.wait(), strict=True):
             again = lost_changes(part, reply)
             self.written += len(part) - len(again)
-            lost += [(change.key, change.brought) for change in again]
+            lost += [(key, brought) for key, _, _, brought in again]
         return lost
-
-
-def _has_old(change: Change) -> bool:
-    return change.old is not None
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     start = 0
     while start < len(rows):
         size = _BATCH_ROWS
-        while size > 1 and sum(len(value) for _, value in rows[start : start + size]) > _BATCH_BYTES:
+        while size > 1 and sum([len(value) for _, value in rows[start : start + size]]) > _BATCH_BYTES:
             size //= 2
         yield rows[start : start + size]
         start += size
@@ -323,12 +319,15 @@ class _Clients:
         try:
             yield
         finally:
-            self._kept.pop(loop, None)
+            kept = self._kept.get(loop)
+            if kept is not None and kept.client is client:
+                del self._kept[loop]
             await client.aclose()
 
     def close(self) -> None:
         """Close the clients of this process."""
-        for loop, kept in list(self._kept.items()):
+        closing, self._kept = self._kept, WeakKeyDictionary()  # A read that comes meanwhile makes a new one.
+        for loop, kept in list(closing.items()):
             if kept.pid == os.getpid() and not loop.is_closed():
                 _run_on(loop, kept.keeper.aclose)
 
