@@ -249,7 +249,9 @@ class _Pushed:
         if found is None:
             return pl.lit(None, wanted).alias(name)
         if not lossless(found, wanted):
-            column = frame.select(name).collect().to_series()
+            both_whole = found.is_integer() and wanted.is_integer()  # Then what lies between the extremes fits, too.
+            values = pl.col(name).min().append(pl.col(name).max()) if both_whole else pl.col(name)
+            column = frame.select(values).collect().to_series()
             recast(column, wanted, where=f"the rows pushed to {self.view!r}", to=f"source {self.scan.source!r}")
         return as_type(pl.col(name), found, wanted)
 
