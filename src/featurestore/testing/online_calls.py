@@ -129,7 +129,7 @@ def _put(model: dict[bytes, bytes], rows: list[Row], merge: Merge) -> tuple[int,
     for key, new in rows:
         old = model.get(key)
         merged = merge(old, new)
-        if merged is not None and merged is not old:
+        if merged is not None:
             model[key] = merged
             least, most = least + (merged != old), most + 1
     return least, most

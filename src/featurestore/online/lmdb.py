@@ -1,0 +1,384 @@
+"""Online rows in one file of this machine, read in microseconds: the embedded default.
+
+Suits services on one machine: any number of processes read at the speed of memory while one at a time writes. What is
+written is on the disk when `put` returns, and a crash at any moment leaves the file as after one of the transactions
+before. Does not suit several machines: a file on a network file system is refused.
+
+Space of removed rows is used again, never given back: the file stays as large as it once was. It cannot be made
+smaller while other processes may have it open, so `compact` does nothing; remove the file and materialize anew.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from operator import itemgetter
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import lmdb
+
+from featurestore.errors import ConfigurationError, StoreUnavailableError
+from featurestore.online.base import Merge, OnlineStore, Row
+from featurestore.online.files import path_of, refuse_network, refuse_unknown
+
+__all__ = ["LMDBOnlineStore"]
+
+_T = TypeVar("_T")
+_DEFAULT = "data/online.lmdb"
+_MAP_SIZE = 1 << 40
+"""Bytes of address space reserved for the file: it can grow to this without anybody's doing. It takes no memory."""
+_LEAST_MAP_SIZE = 1 << 28
+"""Below this, that there is no address space is an error."""
+_READERS = 2_048
+"""Reads at the same moment, of all processes together; LMDB's own default of 126 is few for servers with threads."""
+_PROJECTS = 128
+"""Projects in one file."""
+_CHUNK_ROWS = 4_000
+_CHUNK_BYTES = 4_000_000
+"""How much one transaction writes: some 10 ms, so that who pushes a row meanwhile waits no longer than that."""
+_PAUSE = 0.0002
+"""Seconds between transactions, in which another writer gets in: LMDB's lock goes to whoever comes first."""
+_CLOSING = 0.005
+"""Seconds to wait for a call that still has the file, of which the longest is the writing of a chunk."""
+_ATTEMPTS = 100
+"""Repairs of one call. One is the rule; many threads that find the table of readers full need several."""
+
+_KEY = itemgetter(0)
+_NO_PAGE: tuple[list[Row], bytes | None] = ([], None)
+
+
+class LMDBOnlineStore(OnlineStore):
+    r"""Keeps a project's rows in an LMDB file, made by the first write.
+
+    Args:
+        path: the file; beside it lies another one with the locks. Its folder is made where it is not there.
+        project: whose rows; several projects can share one file.
+        sync: whether `put` waits for the disk. Without it, a crash of the machine (not of a process) can ruin the file.
+        map_size: bytes that the file may have before the address space for it is doubled; doubling is automatic.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = LMDBOnlineStore(f"{folder.name}/online.lmdb", "shop")
+        >>> store.put([(b"driver 1001" + b"\x00\x01", b"4.8")], lambda old, new: new)
+        1
+        >>> store.get([b"driver 1001" + b"\x00\x01", b"driver 1002" + b"\x00\x01"])
+        [b'4.8', None]
+        >>> store.close()
+        >>> folder.cleanup()
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        project: str = "default",
+        *,
+        sync: bool = True,
+        map_size: int = _MAP_SIZE,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.project = project
+        self.sync = sync
+        self.map_size = map_size
+        self._file: _File | None = None
+        self._project: _Opened | None = None
+        self._begin: Callable[..., Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"LMDBOnlineStore({str(self.path)!r}, {self.project!r})"
+
+    @classmethod
+    def of_settings(cls, options: Mapping[str, Any], *, project: str, folder: Path) -> Self:
+        refuse_unknown(options, ("path", "sync", "map_size"), what="lmdb")
+        sync, map_size = options.get("sync", True), options.get("map_size", _MAP_SIZE)
+        if not isinstance(sync, bool):
+            raise ConfigurationError("online_store.sync cannot be used", found=repr(sync), expected="true or false")
+        if not isinstance(map_size, int) or isinstance(map_size, bool) or map_size <= 0:
+            raise ConfigurationError(
+                "online_store.map_size cannot be used", found=repr(map_size), expected="a number of bytes"
+            )
+        return cls(path_of(options, folder, _DEFAULT), project, sync=sync, map_size=map_size)
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if self._begin is not None:
+            try:
+                with self._begin() as transaction:
+                    return list(map(transaction.get, keys))
+            except lmdb.Error:
+                pass  # The long way finds out what it is, and mends it.
+        return self._read(lambda transaction: list(map(transaction.get, keys)), [None] * len(keys))
+
+    def scan(self, view: bytes | None = None, *, batch: int = 10_000) -> Iterator[list[Row]]:
+        # A transaction a page: one over the whole scan would keep all that is replaced meanwhile from being used again.
+        last: bytes | None = b""
+        while last is not None:
+            page = partial(_page, after=last, size=batch)
+            rows, last = self._read(page, _NO_PAGE)
+            found = rows if view is None else [row for row in rows if row[0].endswith(view)]
+            if found:
+                yield found
+
+    # ---- writing -------------------------------------------------------------------------------------------------
+
+    def put(self, rows: Sequence[Row], merge: Merge, *, lifetime: timedelta | None = None) -> int:
+        del lifetime  # Rows are kept for ever.
+        return sum(self._write(partial(_merge, rows=chunk, merge=merge)) for chunk in _chunks(rows))
+
+    def delete(self, keys: Sequence[bytes]) -> int:
+        chunks = _slices(sorted(keys), _CHUNK_ROWS)
+        return sum(self._write(partial(_delete, keys=chunk), create=False) for chunk in chunks)
+
+    def drop(self, view: bytes) -> int:
+        return sum(self.delete([key for key, _ in rows]) for rows in self.scan(view))
+
+    # ---- life ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        # The file closes when the last store, and the last call that is under way, lets go of it.
+        self._begin = self._project = self._file = None
+
+    def _read(self, read: Callable[[Any], _T], nothing: _T) -> _T:
+        with self._named_errors():
+            for _ in range(_ATTEMPTS):
+                try:
+                    opened = self._opened(create=False)
+                    if opened is None:
+                        return nothing
+                    with opened.begin() as transaction:
+                        return read(transaction)
+                except lmdb.Error as error:
+                    self._mend(error)
+        raise self._unavailable("the same fault after each repair")
+
+    def _write(self, write: Callable[[Any], int], *, create: bool = True) -> int:
+        with self._named_errors():
+            for _ in range(_ATTEMPTS):
+                try:
+                    opened = self._opened(create=create)
+                    if opened is None:
+                        return 0
+                    with opened.file.writing, opened.begin(write=True) as transaction:
+                        return write(transaction)
+                except lmdb.Error as error:
+                    self._mend(error)
+        raise self._unavailable("the same fault after each repair")
+
+    def _opened(self, *, create: bool) -> _Opened | None:
+        """Return the project in the open file; nothing where there are no rows yet."""
+        opened = self._project
+        if opened is not None and not opened.file.closed and (not create or opened.file.is_at(self.path)):
+            return opened
+        with _LOCK:
+            self._file = self._open(create=create)
+            database = None if self._file is None else self._file.database(self.project, create=create)
+            if self._file is None or database is None:
+                return None
+            opened = _Opened(self._file, partial(self._file.environment.begin, database))
+            self._project, self._begin = opened, opened.begin
+            return opened
+
+    def _open(self, *, create: bool) -> _File | None:
+        """Return the file, opened once in a process, as LMDB demands; nothing where there is none yet."""
+        file = _FILES.get(self.path)
+        if file is not None and not file.closed and file.is_at(self.path):
+            return file
+        if not create and not self.path.exists():
+            return None
+        refuse_network(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = _FILES[self.path] = _File(_environment(self.path, self.map_size, sync=self.sync))
+        return file
+
+    def _mend(self, error: lmdb.Error) -> None:
+        """Do something about an error, after which trying again makes sense; otherwise raise it."""
+        file = self._file
+        match error:
+            case lmdb.MapFullError() | lmdb.MapResizedError() if file:
+                # Opened again, larger, by this or another thread: replacing the map of an open file while other
+                # threads read leaves it unusable at times (lmdb 3.0, transactions kept for the next read).
+                self.map_size = max(self.map_size, 2 * file.map_size)
+                file.close()
+            case lmdb.ReadersFullError() if file:
+                if not file.environment.reader_check():
+                    time.sleep(_PAUSE)
+            case _ if "closed/deleted/dropped" in str(error):
+                pass  # By a thread that opens it with a larger map, or that forks.
+            case _ if "already open in this process" in str(error):
+                time.sleep(_CLOSING)  # A call in another thread has not yet let go of the file that was closed.
+            case _:
+                raise error
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.IncompatibleError, lmdb.CorruptedError) as error:
+            raise ConfigurationError(
+                f"{self.path} is no online store",
+                found=str(error),
+                expected="an LMDB file that featurestore made, or no file",
+                fix="choose another path (online_store.path), or remove the file and materialize again",
+            ) from error
+        except lmdb.DbsFullError as error:
+            raise ConfigurationError(
+                f"{self.path} has no room for the project {self.project}",
+                found=f"{_PROJECTS} projects",
+                expected="fewer",
+                fix="choose another path for this project (online_store.path)",
+            ) from error
+        except (lmdb.Error, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, found: object) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"the online store {self.path} does not answer",
+            found=str(found),
+            expected="a file that can be read and written",
+            fix="check the path, its permissions and the disk",
+        )
+
+
+# ---- the open file -----------------------------------------------------------------------------------------------
+
+
+class _File:
+    """An open LMDB file, shared by the stores of this process that are in it; closed when none has it any more."""
+
+    __slots__ = ("__weakref__", "_databases", "_identity", "closed", "environment", "map_size", "writing")
+
+    def __init__(self, environment: Any) -> None:
+        self.environment = environment
+        self.map_size: int = environment.info()["map_size"]
+        self.closed = False
+        self.writing = threading.Lock()
+        """Held by the thread that writes, so that the others wait where closing the file does not meet them."""
+        self._identity = _identity(Path(environment.path()))
+        self._databases: dict[str, Any] = {}
+
+    def database(self, project: str, *, create: bool) -> Any:
+        """Return where a project's rows are; nothing where there are none yet."""
+        if project not in self._databases:
+            # Within a transaction of ours: the one that `open_db` would begin waits for other writers with the
+            # interpreter's lock held (lmdb 3.0), and so for ever if the other writer is a thread of this process.
+            try:
+                with self.writing, self.environment.begin(write=True) as transaction:
+                    database = self.environment.open_db(project.encode(), transaction, create=create)
+            except lmdb.NotFoundError:
+                return None
+            self._databases[project] = database
+        return self._databases[project]
+
+    def is_at(self, path: Path) -> bool:
+        """Whether it is this file that is at a path, and not a newer one, or none."""
+        return self._identity == _identity(path)
+
+    def close(self) -> None:
+        """Close it under whoever uses it: they open it again. Waits for steps that are under way."""
+        self.closed = True
+        self.environment.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A project in an open file, and what begins a transaction in it."""
+
+    file: _File
+    begin: Callable[..., Any]
+
+
+_FILES: weakref.WeakValueDictionary[Path, _File] = weakref.WeakValueDictionary()
+_LOCK = threading.Lock()
+"""Held by the thread that opens a file, and across a fork."""
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  # Before every write; a third of the time that `Path.stat` takes.
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _environment(path: Path, map_size: int, *, sync: bool) -> Any:
+    while True:
+        try:
+            environment = lmdb.open(
+                os.fspath(path), subdir=False, map_size=map_size, sync=sync, max_dbs=_PROJECTS, max_readers=_READERS,
+                # A transaction that is kept for the next read halves the time of beginning one.
+                max_spare_txns=1, readahead=False,
+            )  # fmt: skip
+        except lmdb.MemoryError:  # Address space is limited (ulimit -v), or small.
+            if map_size <= _LEAST_MAP_SIZE:
+                raise
+            map_size //= 2
+        else:
+            environment.reader_check()  # Readers that were killed would keep old pages from being used again.
+            return environment
+
+
+def _before_fork() -> None:
+    # An LMDB file that was open at a fork can neither be used nor closed in the child, so none is.
+    _LOCK.acquire()
+    for file in list(_FILES.values()):
+        file.close()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
+# ---- within a transaction ----------------------------------------------------------------------------------------
+
+
+def _merge(transaction: Any, rows: Sequence[Row], merge: Merge) -> int:
+    """Write what ``merge`` makes of rows that are sorted by key."""
+    cursor = transaction.cursor()
+    # Where nothing is between the first key and the last, as in a first materialization, no row need be looked up.
+    is_new = not cursor.set_range(rows[0][0]) or cursor.key() > rows[-1][0]
+    get = {}.get if is_new else transaction.get
+    merged = [
+        (key, value) for key, new in rows if (value := merge(old := get(key), new)) is not None and value is not old
+    ]
+    cursor.putmulti(merged)
+    return len(merged)
+
+
+def _delete(transaction: Any, keys: Sequence[bytes]) -> int:
+    return sum(map(transaction.delete, keys))
+
+
+def _page(transaction: Any, after: bytes, size: int) -> tuple[list[Row], bytes | None]:
+    """Return the rows after a key, at most ``size``, and the last key; ``None`` where there are no more."""
+    cursor = transaction.cursor()
+    found = cursor.set_range(after) and (cursor.key() != after or cursor.next())
+    rows = list(islice(cursor.iternext(), size)) if found else []
+    return rows, rows[-1][0] if len(rows) == size else None
+
+
+# ---- chunks ------------------------------------------------------------------------------------------------------
+
+
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Yield rows in the order of their keys, as many at a time as one transaction should write."""
+    # Neighbours share pages: sorted, a page is written once a chunk, not once a row.
+    ordered = sorted(rows, key=_KEY)
+    size = sum(len(value) for _, value in ordered)
+    return _slices(ordered, max(1, min(_CHUNK_ROWS, len(rows) * _CHUNK_BYTES // max(size, 1))))
+
+
+def _slices(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        if start:
+            time.sleep(_PAUSE)
+        yield items[start : start + size]
