@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeAlias
 
 import polars as pl
@@ -92,11 +92,18 @@ class Job(ABC):
         before, after = change_coverage(
             self.online.registry, self.name, view.number, lambda known: known.started(interval)
         )
-        writer = Writer(self.online.store, view, of or interval, after.runs, rows.table.ttl, self.told.now)
+        writer = Writer(
+            self.online.store, view, of or interval, after.runs, rows.table.ttl, self.told.now, partial(self._now, view)
+        )
         told = self.told.progress
         progress = None if told is None else lambda read: told(self.name, read, total)
         read, written = write(rows, writer, again=before.touches(interval), progress=progress)
         return _Run(after.runs, read, written)
+
+    def _now(self, view: OnlineView) -> OnlineView:
+        """Return how the view's rows are kept by now."""
+        self._require_in_force(view)
+        return online_views(self.online.registry)[self.name]
 
     def _finish(self, view: OnlineView, interval: Interval, run: _Run) -> tuple[int, int]:
         """Record that ``run`` is through, now that its rows are durable."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,11 +16,12 @@ from featurestore.engines import _keys
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, KEY, OpenRead
 from featurestore.errors import ConfigurationError
 from featurestore.instants import from_micros
-from featurestore.online.base import OnlineStore
+from featurestore.online.base import Merge, OnlineStore, Row
 from featurestore.planning.materializing import Interval
 from featurestore.planning.retrieval import Table
 from featurestore.planning.scans import Read
-from featurestore.rows.keys import KeyCodec, is_digest
+from featurestore.rows.heads import NewerLayout
+from featurestore.rows.keys import LONGEST, KeyCodec, is_digest
 from featurestore.rows.layout import OnlineView
 from featurestore.rows.merging import materialized
 from featurestore.rows.records import Encoder
@@ -36,6 +38,8 @@ _BATCH = 8 * 2**20
 _VALUE = 16
 """Bytes of a value, roughly."""
 _MOST_ROWS = 100_000
+_FRAMING = 32
+"""Bytes that a part of a key takes beside its text, at most."""
 _LEAST_LIFETIME = timedelta(seconds=1)
 
 
@@ -184,40 +188,54 @@ class Writer:
     run: int
     ttl: timedelta | None
     now: int
+    reload: Callable[[], OnlineView]
+    """Returns how the view's rows are kept by now, where somebody else has written rows in a newer layout."""
 
-    def put(self, rows: pl.DataFrame) -> int:
-        """Store rows, of which each has another key; return how many were written."""
+    def encoded(self, rows: pl.DataFrame) -> list[Row]:
+        """Return rows, of which each has another key, as the store takes them."""
         codec = KeyCodec(self.view.keys, self.view.suffix)
         columns = [rows.get_column(f"{KEY}{index}") for index in range(len(self.view.keys))]
         keys = codec.encode_columns(columns) if columns else [codec.encode([])]
-        pairs = zip(keys, self._records(rows, codec, columns, keys), strict=True)
-        merge = materialized(self.view, start=self.interval[0], end=self.interval[1], run=self.run)
-        return self.store.put([(key, record) for key, record in pairs if key], merge, lifetime=self._lifetime(rows))
-
-    def _records(
-        self, rows: pl.DataFrame, codec: KeyCodec, columns: list[pl.Series], keys: list[bytes | None]
-    ) -> list[bytes]:
-        full = None
-        if any(key is not None and is_digest(key) for key in keys):
-            whole = codec.full_entities(columns)
-            full = [entity if key and is_digest(key) else None for key, entity in zip(keys, whole, strict=True)]
-        return Encoder(self.view.layout, len(self.view.layouts) - 1).encode(
+        records = Encoder(self.view.layout, len(self.view.layouts) - 1).encode(
             rows,
             event=rows.get_column(EVENT),
             created=rows.get_column(CREATED) if CREATED in rows.columns else None,
             visible=rows.get_column(VISIBLE),
             pushed=False,
             run=self.run,
-            full_keys=full,
+            full_keys=_full_keys(codec, columns, keys),
         )
+        pairs = list(zip(keys, records, strict=True))
+        return [(key, record) for key, record in pairs if key is not None] if None in keys else pairs  # type: ignore[return-value]  # There is none.
 
-    def _lifetime(self, rows: pl.DataFrame) -> timedelta | None:
-        """Return for how long the newest of ``rows`` is kept, where the back end removes rows by itself."""
+    def put(self, rows: Sequence[Row], newest: int) -> int:
+        """Store rows, the newest of which happened at ``newest``; return how many were written."""
+        lifetime = self._lifetime(newest)
+        try:
+            return self.store.put(rows, self._merge(self.view), lifetime=lifetime)
+        except NewerLayout:
+            return self.store.put(rows, self._merge(self.reload()), lifetime=lifetime)
+
+    def _merge(self, view: OnlineView) -> Merge:
+        return materialized(view, start=self.interval[0], end=self.interval[1], run=self.run)
+
+    def _lifetime(self, newest: int) -> timedelta | None:
+        """Return for how long the newest of some rows is kept, where the back end removes rows by itself."""
         if self.ttl is None or self.store.grace is None:
             return None
-        newest = rows.get_column(EVENT).max()
-        assert isinstance(newest, int)
         return max(from_micros(newest) + self.ttl + self.store.grace - from_micros(self.now), _LEAST_LIFETIME)
+
+
+def _full_keys(
+    codec: KeyCodec, columns: Sequence[pl.Series], keys: Sequence[bytes | None]
+) -> list[bytes | None] | None:
+    """Return the entities for which a digest stands; nothing where there are none."""
+    text = [column.cast(pl.Binary) for column in columns if column.dtype in (pl.String, pl.Binary)]
+    longest = [column.bin.size().max() for column in text]
+    if sum(size for size in longest if isinstance(size, int)) <= LONGEST - _FRAMING * len(columns):
+        return None
+    full = codec.full_entities(columns)
+    return [each if key is not None and is_digest(key) else None for key, each in zip(keys, full, strict=True)]
 
 
 def write(
@@ -242,8 +260,25 @@ def write(
             if progress is not None:
                 progress(read)
 
-    written = 0
-    for frame in _parted(rows, _parts(rows) if again else 1):
-        for found in _reduced(counted(_batches(rows, frame)), rows):
-            written += sum(map(writer.put, found.iter_slices(rows.at_a_time)))
+    frames = (
+        slice_
+        for part in _parted(rows, _parts(rows) if again else 1)
+        for found in _reduced(counted(_batches(rows, part)), rows)
+        for slice_ in found.iter_slices(rows.at_a_time)
+    )
+    written = sum(_put_behind(writer, frames))
     return read, written
+
+
+def _put_behind(writer: Writer, frames: Iterable[pl.DataFrame]) -> Iterator[int]:
+    """Put frames one after the other, each while the next is made; yield how many rows were written."""
+    with ThreadPoolExecutor(1, "featurestore-materialize") as thread:
+        pending: Future[int] | None = None
+        for frame in frames:
+            encoded, newest = writer.encoded(frame), frame.get_column(EVENT).max()
+            assert isinstance(newest, int)
+            if pending is not None:
+                yield pending.result()
+            pending = thread.submit(writer.put, encoded, newest)
+        if pending is not None:
+            yield pending.result()

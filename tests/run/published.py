@@ -1,0 +1,69 @@
+"""Projects that are materialized in tests, and what is in their online store, decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from featurestore import Entity, FeatureStore, FeatureView, FileSource, Settings
+from featurestore.declare.collector import Collector
+from featurestore.online.base import OnlineStore
+from featurestore.rows.keys import KeyCodec, snapshot_key
+from featurestore.rows.records import Decoder, head_of
+from featurestore.run.online import Online, online_views
+
+__all__ = ["SetClock", "content", "in_memory", "of_files", "parts", "published_rows"]
+
+
+@dataclass
+class SetClock:
+    """A clock that stands until it is set."""
+
+    time: datetime = datetime(2024, 6, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Return what it was set to."""
+        return self.time
+
+
+def in_memory(clock: SetClock | None = None, online: OnlineStore | None = None) -> FeatureStore:
+    """Return a store of its own; its rows go to ``online`` where that is given."""
+    store = FeatureStore(clock=clock or SetClock(), _collector=Collector())
+    if online is not None:
+        store.__dict__["_online_store"] = online
+    return store
+
+
+def of_files(folder: Path, online: dict[str, Any], clock: SetClock | None = None) -> FeatureStore:
+    """Return a store over a registry in ``folder``, with one view ``stats`` of ``stats.parquet`` there."""
+    settings = Settings(project="shop", folder=folder, registry=str(folder / "registry.db"), online_store=online)
+    store = FeatureStore(config=settings, clock=clock or SetClock(), _collector=Collector())
+    source = FileSource(str(folder / "stats.parquet"), timestamp_field="at")
+    store.apply([FeatureView("stats", source, entities=[Entity("user")])])
+    return store
+
+
+def parts(store: FeatureStore) -> Online:
+    """Return what the store brings to online work."""
+    return store._online()
+
+
+def content(store: FeatureStore, view: str) -> dict[bytes, tuple[Any, ...]]:
+    """Return all rows of a view, visible or not: event and created timestamps and values, by key."""
+    online = parts(store)
+    kept = online_views(online.registry)[view]
+    decoder = Decoder(kept, kept.layout.names)
+    rows = [row for some in online.store.scan(kept.suffix) for row in some if row[0] != snapshot_key(kept.suffix)]
+    heads = [head_of(record) for _, record in rows]
+    values = zip(*decoder.lists([record for _, record in rows])[0], strict=True)
+    return {key: (head.event, head.created, *row) for (key, _), head, row in zip(rows, heads, values, strict=True)}
+
+
+def published_rows(store: FeatureStore, view: str, keys: list[Any]) -> dict[Any, tuple[Any, ...]]:
+    """Return what `content` has of single keys."""
+    kept = online_views(store.registry)[view]
+    codec, found = KeyCodec(kept.keys, kept.suffix), content(store, view)
+    named = {codec.encode([key]): key for key in keys}
+    return {named[key]: row for key, row in found.items()}
