@@ -127,10 +127,10 @@ def moto_server() -> Iterator[str]:
     """
     from tests.servers.moto import CREDENTIALS, running_moto
 
-    with running_moto() as endpoint, pytest.MonkeyPatch.context() as patch:
+    with running_moto() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
-        yield endpoint
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,8 @@ from featurestore.errors import (
     MissingDependencyError,
     StoreUnavailableError,
     UnsupportedValueError,
-    closest,
 )
-from featurestore.instants import to_duration
+from featurestore.online._options import count_of, require_known, seconds_of
 from featurestore.online.base import VIEW_BYTES, Merge, OnlineStore, Row
 
 __all__ = ["DynamoDBOnlineStore"]
@@ -123,16 +122,16 @@ class DynamoDBOnlineStore(OnlineStore):
     @classmethod
     def of_settings(cls, options: Mapping[str, Any], *, project: str, folder: Path) -> Self:
         del folder  # No option is a path.
-        _require_known(options)
+        require_known("the online store in DynamoDB", options, _OPTIONS)
         template = options.get("table_name", options.get("table_name_template", "featurestore.{project}"))
         return cls(
             project,
             table=str(template),
             region=options.get("region"),
             endpoint_url=options.get("endpoint_url"),
-            timeout=_seconds(options.get("timeout", options.get("read_timeout", 5.0))),
-            attempts=_positive("total_max_retry_attempts", options.get("total_max_retry_attempts", 4)),
-            max_connections=_positive("max_pool_connections", options.get("max_pool_connections", 16)),
+            timeout=seconds_of("timeout", options.get("timeout", options.get("read_timeout", 5.0))),
+            attempts=count_of("total_max_retry_attempts", options.get("total_max_retry_attempts", 4)),
+            max_connections=count_of("max_pool_connections", options.get("max_pool_connections", 16)),
             consistent_reads=str(options.get("consistent_reads", True)).lower() == "true",
             tags={str(name): str(value) for name, value in dict(options.get("tags") or {}).items()},
         )
@@ -259,7 +258,11 @@ class DynamoDBOnlineStore(OnlineStore):
     def _make_table(self) -> None:
         with self._client() as client:
             try:
-                client.boto.create_table(TableName=self.table, Tags=_tags(self.tags), **_LAYOUT)
+                client.boto.create_table(
+                    TableName=self.table,
+                    Tags=[{"Key": name, "Value": value} for name, value in self.tags.items()],
+                    **_LAYOUT,
+                )
             except client.boto.exceptions.ResourceInUseException:  # Somebody else makes it, or has.
                 is_ours = False
             else:
@@ -333,7 +336,7 @@ class _Client:
             connect_timeout=store.timeout,
             read_timeout=store.timeout,
             retries={"mode": "standard", "total_max_attempts": store.attempts},
-            max_pool_connections=store.max_connections,
+            max_pool_connections=4 * store.max_connections,  # Several calls at once; those too many are not kept.
         )
         try:
             # A session of its own: the one that boto3 shares is not safe to make clients from in several threads.
@@ -439,44 +442,6 @@ def _table_name(template: str, project: str) -> str:
     )
 
 
-def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": name, "Value": value} for name, value in tags.items()]
-
-
-# ---- options ---------------------------------------------------------------------------------------------------------
-
-
-def _require_known(options: Mapping[str, Any]) -> None:
-    for name in options.keys() - set(_OPTIONS):
-        near = closest(str(name), _OPTIONS)
-        raise ConfigurationError(
-            f"the online store in DynamoDB has no option {name!r}",
-            found=name,
-            expected=f"some of: {', '.join(sorted(_OPTIONS))}",
-            fix=f"did you mean {near!r}?" if near else "remove it",
-        )
-
-
-def _seconds(value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = to_duration(value).total_seconds()
-    if seconds > 0:
-        return seconds
-    raise ConfigurationError(
-        "the online store's timeout cannot be used", found=value, expected="more than nothing", fix="such as 5 or '5s'"
-    )
-
-
-def _positive(name: str, value: Any) -> int:
-    if str(value).isdecimal() and int(value) > 0:
-        return int(value)
-    raise ConfigurationError(
-        f"the online store's {name} cannot be used", found=value, expected="a whole number above 0", fix="such as 10"
-    )
-
-
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -485,7 +450,7 @@ def _translation(error: Any, where: str) -> FeatureStoreError:
     from botocore import exceptions
 
     found = f"{type(error).__name__}: {error}"
-    answer = getattr(error, "response", {})
+    answer = getattr(error, "response", None) or {}
     code, status = answer.get("Error", {}).get("Code"), answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     unreachable = isinstance(error, exceptions.HTTPClientError | exceptions.WaiterError | exceptions.ConnectionError)
     if unreachable or code in _BUSY or status >= 500:

@@ -14,17 +14,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlencode
 
-from featurestore.errors import (
-    ConfigurationError,
-    FeatureStoreError,
-    MissingDependencyError,
-    StoreUnavailableError,
-    UnsupportedValueError,
-    closest,
-)
-from featurestore.instants import to_duration
+from featurestore.errors import ConfigurationError, MissingDependencyError
+from featurestore.online._options import count_of, seconds_of
+from featurestore.online._postgresql_options import redacted, translation, url_of
 from featurestore.online.base import VIEW_BYTES, Merge, OnlineStore, Row
 
 if TYPE_CHECKING:
@@ -56,24 +49,6 @@ _PAGE = "SELECT key, value FROM {table} WHERE key > %b AND key < %b ORDER BY key
 _DELETE = "DELETE FROM {table} WHERE key = ANY(%b)"
 _DROP = """DELETE FROM {table} WHERE key = ANY(ARRAY(
     SELECT key FROM {table} WHERE key > %b AND key < %b ORDER BY key LIMIT %b))"""
-
-_FEAST_OPTIONS = {
-    "sslmode": "sslmode",
-    "sslkey_path": "sslkey",
-    "sslcert_path": "sslcert",
-    "sslrootcert_path": "sslrootcert",
-    "keepalives_idle": "keepalives_idle",
-}
-"""Feast's names of what is a parameter of the URL, and the URL's."""
-
-_IDLE_OPTIONS = ("min_conn", "conn_type")
-"""Options of Feast that ask for nothing here: connections are opened when they are needed, and then kept."""
-
-_OPTIONS = (
-    *("url", "host", "port", "database", "db_schema", "schema", "user", "password", "max_conn", "timeout"),
-    *_FEAST_OPTIONS,
-    *_IDLE_OPTIONS,
-)
 
 
 class PostgresOnlineStore(OnlineStore):
@@ -115,18 +90,17 @@ class PostgresOnlineStore(OnlineStore):
         self._opened: dict[int, _Opened] = {}
 
     def __repr__(self) -> str:
-        return f"PostgresOnlineStore({_redacted(self.url)!r}, {self.project!r})"
+        return f"PostgresOnlineStore({redacted(self.url)!r}, {self.project!r})"
 
     @classmethod
     def of_settings(cls, options: Mapping[str, Any], *, project: str, folder: Path) -> Self:
         del folder  # No option is a path that is looked up here.
-        _require_known(options)
         return cls(
-            str(options["url"]) if "url" in options else _url_of(options),
+            url_of(options),
             project,
             schema=str(options.get("schema", options.get("db_schema", "featurestore"))),
-            timeout=_seconds(options.get("timeout", 10.0)),
-            max_connections=_positive("max_conn", options.get("max_conn", 10)),
+            timeout=seconds_of("timeout", options.get("timeout", 10.0)),
+            max_connections=count_of("max_conn", options.get("max_conn", 10)),
         )
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -268,7 +242,7 @@ class PostgresOnlineStore(OnlineStore):
         try:
             yield opened
         except opened.error as error:
-            raise _translation(error, f"the online store at {_redacted(self.url)}") from error
+            raise translation(error, f"the online store at {redacted(self.url)}") from error
 
 
 class _Opened:
@@ -279,7 +253,7 @@ class _Opened:
             import psycopg
             from psycopg import sql
 
-            from featurestore.online.postgresql_connections import ByteArray, Database, Opening
+            from featurestore.online._postgresql_connections import ByteArray, Database, Opening
         except ImportError as error:
             raise MissingDependencyError.for_extra("psycopg", "postgres", purpose="PostgresOnlineStore") from error
         try:
@@ -288,7 +262,7 @@ class _Opened:
             # Not chained: the driver's message repeats parts of a URL that it cannot read, a password perhaps.
             raise ConfigurationError(
                 "the URL of the online store cannot be read",
-                found=_redacted(store.url),
+                found=redacted(store.url),
                 expected="such as postgresql://user:password@host:5432/database",
                 fix="correct it; percent-encode what is special in a user's name or password",
             ) from None
@@ -345,104 +319,3 @@ def _table_of(project: str) -> str:
     if len(name.encode()) <= 63 and "\0" not in name:  # The limit that the line above names.
         return name
     return f"online_{hashlib.sha256(project.encode()).hexdigest()[:40]}"
-
-
-# ---- options ---------------------------------------------------------------------------------------------------------
-
-
-def _require_known(options: Mapping[str, Any]) -> None:
-    for name in options.keys() - set(_OPTIONS):
-        near = closest(str(name), _OPTIONS)
-        raise ConfigurationError(
-            f"the online store in PostgreSQL has no option {name!r}",
-            found=name,
-            expected=f"some of: {', '.join(sorted(_OPTIONS))}",
-            fix=f"did you mean {near!r}?" if near else "remove it",
-        )
-    if "url" in options and (
-        both := options.keys() & {"host", "port", "database", "user", "password", *_FEAST_OPTIONS}
-    ):
-        raise ConfigurationError(
-            "the online store in PostgreSQL has a URL and options that are parts of one",
-            found=f"url, {', '.join(sorted(both))}",
-            expected="either",
-            fix="write them into the URL, or remove it",
-        )
-
-
-def _url_of(options: Mapping[str, Any]) -> str:
-    """Return the URL that Feast's options mean.
-
-    Example:
-        >>> _url_of(
-        ...     {"host": "db", "port": 5433, "database": "shop", "user": "me", "password": "a b", "sslmode": "require"}
-        ... )
-        'postgresql://me:a%20b@/shop?host=db&port=5433&sslmode=require'
-    """
-    user, password = (quote(str(options.get(name, "")), safe="") for name in ("user", "password"))
-    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    names = {"host": "host", "port": "port", **_FEAST_OPTIONS}
-    parameters = {name: options[option] for option, name in names.items() if options.get(option) is not None}
-    query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
-    return f"postgresql://{login}/{quote(str(options.get('database', '')), safe='')}{query}"
-
-
-def _seconds(value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = to_duration(value).total_seconds()
-    if seconds > 0:
-        return seconds
-    raise ConfigurationError(
-        "the online store's timeout cannot be used", found=value, expected="more than nothing", fix="such as 5 or '5s'"
-    )
-
-
-def _positive(name: str, value: Any) -> int:
-    if str(value).isdecimal() and int(value) > 0:
-        return int(value)
-    raise ConfigurationError(
-        f"the online store's {name} cannot be used", found=value, expected="a whole number above 0", fix="such as 10"
-    )
-
-
-_PASSWORD = re.compile(r"(?i)(?<=//)([^@/?:\s]*):[^@/?\s]*(?=@)|(password\s*=\s*)(?:'(?:\\.|[^'])*'|[^&\s]*)")
-
-
-def _redacted(url: str) -> str:
-    """Return ``url`` with stars for passwords.
-
-    Example:
-        >>> _redacted("postgresql://me:secret@host/db"), _redacted("host=h password='a b' user=me")
-        ('postgresql://me:***@host/db', 'host=h password=*** user=me')
-    """
-    return _PASSWORD.sub(lambda found: f"{found[1]}:***" if found[1] is not None else f"{found[2]}***", url)
-
-
-# ---- errors ----------------------------------------------------------------------------------------------------------
-
-
-def _translation(error: Any, where: str) -> FeatureStoreError:
-    """Return the driver's error as one of ours."""
-    import psycopg
-
-    found = f"{type(error).__name__}: {str(error).strip()}"
-    if isinstance(error, psycopg.errors.ProgramLimitExceeded):
-        return UnsupportedValueError(
-            f"a row is beyond {where}", found=found, expected="values of up to a megabyte", fix="store fewer features"
-        )
-    # Class 25: the server became one that only reads, as after a failover.
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or (error.sqlstate or "")[:2] == "25":
-        return StoreUnavailableError(
-            f"{where} does not answer",
-            found=found,
-            expected="a PostgreSQL server that takes this user, within the time limit",
-            fix="check the URL and that the server runs; try again if it is busy",
-        )
-    return ConfigurationError(
-        f"{where} refuses",
-        found=found,
-        expected="a role with USAGE and CREATE on the schema, and a table that the store made",
-        fix="grant them: GRANT USAGE, CREATE ON SCHEMA ... TO ...",
-    )
