@@ -10,7 +10,7 @@ from typing import Any
 
 from featurestore.errors import ConfigurationError, closest
 
-__all__ = ["file_system_of", "path_of", "refuse_network", "refuse_unknown"]
+__all__ = ["file_system_of", "identity_of", "path_of", "refuse_network", "refuse_unknown"]
 
 _NETWORK = frozenset({
     "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs", "gfs2", "glusterfs", "gpfs", "lustre",
@@ -56,6 +56,15 @@ def path_of(options: Mapping[str, Any], folder: Path, default: str) -> Path:
             "online_store.path cannot be used", found=repr(value), expected=f"the path of a file, such as {default}"
         )
     return (folder / Path(value).expanduser()).absolute()
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from every other, also from one that is there later; ``None``: no file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # Before every write; a third of the time that `Path.stat` takes.
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def refuse_network(path: Path) -> None:

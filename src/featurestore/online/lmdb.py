@@ -29,7 +29,7 @@ import lmdb
 
 from featurestore.errors import ConfigurationError, StoreUnavailableError
 from featurestore.online.base import Merge, OnlineStore, Row
-from featurestore.online.files import path_of, refuse_network, refuse_unknown
+from featurestore.online.files import identity_of, path_of, refuse_network, refuse_unknown
 
 __all__ = ["LMDBOnlineStore"]
 
@@ -264,7 +264,7 @@ class _File:
         self.closed = False
         self.writing = threading.Lock()
         """Held by the thread that writes, so that the others wait where closing the file does not meet them."""
-        self._identity = _identity(Path(environment.path()))
+        self._identity = identity_of(Path(environment.path()))
         self._databases: dict[str, Any] = {}
 
     def database(self, project: str, *, create: bool) -> Any:
@@ -282,7 +282,7 @@ class _File:
 
     def is_at(self, path: Path) -> bool:
         """Whether it is this file that is at a path, and not a newer one, or none."""
-        return self._identity == _identity(path)
+        return self._identity == identity_of(path)
 
     def close(self) -> None:
         """Close it under whoever uses it: they open it again. Waits for steps that are under way."""
@@ -301,14 +301,6 @@ class _Opened:
 _FILES: weakref.WeakValueDictionary[Path, _File] = weakref.WeakValueDictionary()
 _LOCK = threading.Lock()
 """Held by the thread that opens a file, and across a fork."""
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116  # Before every write; a third of the time that `Path.stat` takes.
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _environment(path: Path, map_size: int, *, sync: bool) -> Any:
