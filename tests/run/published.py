@@ -40,7 +40,7 @@ def of_files(folder: Path, online: dict[str, Any], clock: SetClock | None = None
     """Return a store over a registry in ``folder``, with one view ``stats`` of ``stats.parquet`` there."""
     settings = Settings(project="shop", folder=folder, registry=str(folder / "registry.db"), online_store=online)
     store = FeatureStore(config=settings, clock=clock or SetClock(), _collector=Collector())
-    source = FileSource(str(folder / "stats.parquet"), timestamp_field="at")
+    source = FileSource("stats.parquet", timestamp_field="at")
     store.apply([FeatureView("stats", source, entities=[Entity("user")])])
     return store
 

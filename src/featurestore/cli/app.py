@@ -31,6 +31,8 @@ _COMMANDS = {
     "features": ("listing", "List and describe features."),
     "get-historical-features": ("training", "Make a training dataset for labels."),
     "explain": ("training", "Show how a training dataset would be made."),
+    "materialize": ("online", "Publish a range of time to the online store."),
+    "materialize-incremental": ("online", "Publish what the online store lacks."),
     "registry": ("history", "Look at the history of the project, and go back in it."),
     "doctor": ("health", "Check configuration, modules, sources and stores."),
     "configuration": ("health", "Show every setting and where it came from."),

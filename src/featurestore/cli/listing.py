@@ -27,6 +27,8 @@ class _Kind:
     row: Callable[[Any], Sequence[object]]
     listed: Callable[[FeatureStore, dict[str, str]], Iterable[Any]]
     found: Callable[[FeatureStore, str], Any]
+    state: Callable[[FeatureStore, Any], dict[str, Any]] = lambda store, declared: {}  # noqa: ARG005  No state.
+    """Returns what is known of a declaration beside itself."""
 
 
 def _group(kind: _Kind) -> click.Group:
@@ -53,7 +55,9 @@ def _group(kind: _Kind) -> click.Group:
     @json_option
     @click.pass_obj
     def describe(project: Project, *, name: str, as_json: bool) -> None:
-        described = _described(kind.found(project.store(), name))
+        store = project.store()
+        found = kind.found(store, name)
+        described = {**_described(found), **kind.state(store, found)}
         if as_json:
             print_json(described)
         else:
@@ -147,6 +151,14 @@ def _view_row(view: Any) -> Sequence[object]:
     return view.name, tuple(map(_name, view.entities)), features, view.ttl, view.source.name
 
 
+def _materialized(store: FeatureStore, view: Any) -> dict[str, Any]:
+    """Return what part of a view's time is in the online store."""
+    intervals = store.materialized_intervals(view)
+    return (
+        {"materialized": [f"{start.isoformat()} to {end.isoformat()}" for start, end in intervals]} if intervals else {}
+    )
+
+
 def _on_demand_row(view: Any) -> Sequence[object]:
     features = tuple(field.name for field in view.schema)
     return view.name, tuple(each.name for each in view.sources), features, view.mode
@@ -188,6 +200,7 @@ _KINDS = (
         _view_row,
         lambda store, tags: store.list_feature_views(tags),
         lambda store, name: store.get_feature_view(name),
+        _materialized,
     ),
     _Kind(
         "on-demand-feature-views",

@@ -1,0 +1,111 @@
+"""Publishing to the online store from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featurestore.cli.output import json_option, print_json, print_rows
+
+if TYPE_CHECKING:
+    from featurestore.cli.app import Project
+
+__all__ = ["COMMANDS"]
+
+Progress = Callable[[str, int, "int | None"], object]
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that both have."""
+    views = click.option(
+        "-v",
+        "--views",
+        metavar="VIEW",
+        multiple=True,
+        help="Only these feature views or functions; repeatable, or with commas. By default all that can be online.",
+    )
+    dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be read, and write nothing.")
+    return views(dry_run(json_option(command)))
+
+
+@click.command(epilog="Example: featurestore materialize 2026-11-01 2026-11-20 -v driver_hourly_stats")
+@click.argument("start")
+@click.argument("end")
+@_options
+@click.pass_obj
+def materialize(
+    project: Project, /, *, start: str, end: str, views: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Publish a range of time to the online store: the newest row of each key, from START to END.
+
+    Times are ISO 8601, UTC where naive; a date alone is its midnight. What was published of that range before is
+    replaced by what the sources have now. In a pipe: view, first and last instant, rows read, keys written, seconds.
+    """
+    store = project.store()
+    with _progress() as progress:
+        done = store.materialize(start, end, _names(views), dry_run=dry_run, progress=progress)
+    _print(done, dry_run=dry_run, as_json=as_json)
+
+
+@click.command("materialize-incremental", epilog="Example: featurestore materialize-incremental")
+@click.argument("end", required=False)
+@_options
+@click.pass_obj
+def materialize_incremental(
+    project: Project, /, *, end: str | None, views: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Publish what the online store lacks up to END, by default up to now.
+
+    The first time that is everything from the earliest row on, afterwards what was not published yet.
+    """
+    store = project.store()
+    with _progress() as progress:
+        done = store.materialize_incremental(end, _names(views), dry_run=dry_run, progress=progress)
+    _print(done, dry_run=dry_run, as_json=as_json)
+
+
+def _names(views: Sequence[str]) -> list[str] | None:
+    return [each.strip() for group in views for each in group.split(",") if each.strip()] or None
+
+
+def _print(done: Sequence[Any], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(done)
+        return
+    columns = ["VIEW", "FROM", "TO", "ROWS", *([] if dry_run else ["KEYS WRITTEN", "SECONDS"])]
+    print_rows(columns, [_row(each)[: len(columns)] for each in done])
+
+
+def _row(one: Any) -> tuple[object, ...]:
+    start = "nothing missing" if one.start is None else one.start.isoformat()
+    return one.view, start, one.end.isoformat(), one.rows, one.keys, f"{one.seconds:.2f}"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Show rows, their rate and the time left, view by view, on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.completed:,.0f} rows, {task.fields[rate]:,.0f} rows/s")
+    columns = (TextColumn("{task.description}"), BarColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(view: str, rows: int, total: int | None) -> None:
+            if view not in tasks:
+                tasks[view] = bar.add_task(view, total=total, rate=0.0)
+            elapsed = bar.tasks[bar.task_ids.index(tasks[view])].elapsed or 0.0
+            bar.update(tasks[view], completed=rows, rate=rows / elapsed if elapsed else 0.0)
+
+        yield show
+
+
+COMMANDS: dict[str, click.Command] = {"materialize": materialize, "materialize-incremental": materialize_incremental}

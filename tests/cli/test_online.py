@@ -1,0 +1,104 @@
+"""Publishing to the online store from the command line."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.commands import SOURCES, run
+
+
+@pytest.fixture
+def span(shop: Path) -> tuple[str, str]:
+    """The times of the first and the last row."""
+    at = pl.read_parquet(shop / "data" / "driver_stats.parquet")["event_timestamp"]
+    first, last = at.min(), at.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return f"{first:%Y-%m-%dT%H:%M:%SZ}", f"{last:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_range_is_materialized_and_said_view_by_view(shop: Path, span: tuple[str, str]) -> None:
+    done = run(shop, "materialize", *span, "-v", "driver_hourly_stats", "--json")
+    assert (done.status, done.err) == (0, "")
+    (view,) = done.json
+    assert view["view"] == "driver_hourly_stats"
+    assert view["rows"] > view["keys"] > 0
+
+
+def test_the_intervals_are_shown_with_the_view(shop: Path, span: tuple[str, str]) -> None:
+    run(shop, "materialize", *span, "-v", "driver_hourly_stats")
+    described = run(shop, "feature-views", "describe", "driver_hourly_stats", "--json").json
+    first, last = (text.replace("Z", "+00:00") for text in span)
+    assert described["materialized"] == [f"{first} to {last}"]
+
+
+def test_what_is_missing_is_materialized_once(shop: Path, span: tuple[str, str]) -> None:
+    first = run(shop, "materialize-incremental", span[1], "-v", "driver_hourly_stats", "--json").json
+    again = run(shop, "materialize-incremental", span[1], "-v", "driver_hourly_stats", "--json").json
+    assert first[0]["rows"] > 0
+    assert again[0]["rows"] == 0
+    assert "start" not in again[0]
+
+
+def test_lines_between_tabs_are_for_pipes(shop: Path, span: tuple[str, str]) -> None:
+    done = run(shop, "materialize-incremental", span[1])
+    assert [len(row) for row in done.rows] == [6] * len(done.rows)
+    assert "driver_hourly_stats" in [row[0] for row in done.rows]
+
+
+def test_a_dry_run_writes_nothing(shop: Path, span: tuple[str, str]) -> None:
+    for _ in range(2):
+        (row,) = run(shop, "materialize-incremental", span[1], "--dry-run", "-v", "driver_hourly_stats").rows
+        assert row[1] == span[0].replace("Z", "+00:00")
+    assert not list(shop.glob("data/online*"))
+
+
+def test_an_end_ahead_of_now_is_said_on_standard_error(shop: Path, span: tuple[str, str]) -> None:
+    done = run(shop, "materialize", span[0], "2999-01-01", "-v", "driver_hourly_stats")
+    assert done.status == 0
+    assert "up to now" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["2026-01-02", "2026-01-01"], "ends before it starts"),
+        (["2026-01-01", "2026-01-02", "-v", "driver_hourly_stat"], "did you mean 'driver_hourly_stats'"),
+        (["yesterday", "2026-01-02"], "not an instant"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_with_status_1(shop: Path, arguments: list[str], said: str) -> None:
+    done = run(shop, "materialize", *arguments)
+    assert done.status == 1
+    assert said in done.err
+    assert done.out == ""
+
+
+def test_progress_is_shown_on_a_terminal(shop: Path, span: tuple[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "featurestore.cli", "materialize-incremental", span[1]]
+    known = {**os.environ, "PYTHONPATH": str(SOURCES), "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(command, cwd=shop, env=known, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b"".join(_read(ours))
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"rows/s" in shown
+    assert b"driver_hourly_stats" in shown
+
+
+def _read(terminal: int) -> Iterator[bytes]:
+    """Yield what is written to a terminal until nobody has it open any more."""
+    with suppress(OSError):  # As Linux says so.
+        while some := os.read(terminal, 4096):
+            yield some
