@@ -533,9 +533,9 @@ class ServedOnlineStoreConformance(PersistentOnlineStoreConformance):
 
     def assert_works_again(self, store: OnlineStore) -> None:
         """Check that a store works, sooner or later, after its server came back."""
-        self.wait_until(lambda: store.put([(key(77), b"again")], replace) >= 0)
-        assert store.get([key(77)]) == [b"again"]
-        assert asyncio.run(store.get_async([key(77)])) == [b"again"]
+        self.wait_until(lambda: store.put([(key(7_777), b"again")], replace) >= 0)
+        assert store.get([key(7_777)]) == [b"again"]
+        assert asyncio.run(store.get_async([key(7_777)])) == [b"again"]
 
     def wait_until(self, answers: Callable[[], bool]) -> None:
         """Ask until the answer is yes, while the server does not answer too."""
