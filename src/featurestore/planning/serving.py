@@ -79,8 +79,8 @@ class ServingPlan:
     """Columns of the request that rows are looked up by; they come first in the answer."""
     features: tuple[str, ...]
     """The answer's other columns, in the order asked, those computed at the request included."""
-    requested: tuple[tuple[str, str], ...] = ()
-    """Pairs of a column that the request must have besides, and the on-demand view that takes it."""
+    requested: Mapping[str, AnyType] = field(default_factory=dict)
+    """Columns that the request must have besides, as on-demand views take them, with their declared types."""
     on_demand: tuple[Computed, ...] = ()
     columns: tuple[tuple[AnyFeature, str], ...] = ()
     """Functions computed last, and the columns that they make."""
@@ -131,7 +131,7 @@ def plan_serving(
         tuple(served),
         tuple(dict.fromkeys(column for view in served for column, _ in view.keys)),
         retrieval.features,
-        tuple(_requested(retrieval.on_demand)),
+        _requested(retrieval.on_demand),
         retrieval.on_demand,
         retrieval.columns,
     )
@@ -282,11 +282,9 @@ def _in_stored_order(keys: tuple[tuple[str, str], ...], stored: OnlineView | Non
     return tuple(sorted(keys, key=lambda pair: order.get(pair[1], len(order))))
 
 
-def _requested(on_demand: Iterable[Computed]) -> Iterable[tuple[str, str]]:
-    for one in on_demand:
-        for source in one.view.sources:
-            if isinstance(source, RequestSource):
-                yield from ((each.name, one.view.name) for each in source.schema)
+def _requested(on_demand: Iterable[Computed]) -> dict[str, AnyType]:
+    sources = [source for one in on_demand for source in one.view.sources]
+    return {each.name: each.dtype for source in sources if isinstance(source, RequestSource) for each in source.schema}
 
 
 def _require_distinct(plan: ServingPlan) -> None:

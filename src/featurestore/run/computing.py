@@ -7,13 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from featurestore.errors import MissingColumnError
 from featurestore.planning.serving import ServingPlan
 from featurestore.run import on_demand
 from featurestore.run.columns import add_features
 from featurestore.run.session import Session
 
-__all__ = ["computed", "side_by_side"]
+__all__ = ["computed", "side_by_side", "without_rows"]
 
 
 def side_by_side(frames: Sequence[pl.DataFrame], *, height: int) -> pl.DataFrame:
@@ -35,10 +34,9 @@ def computed(
         params: values of parameters of column functions.
 
     Raises:
-        MissingColumnError: the request lacks what a function takes.
+        MissingColumnError: the request lacks what a column function takes.
         FrameError: a function returned something else than it declares.
     """
-    _require_free(plan, request)
     wide = side_by_side([request.drop(joined.columns, strict=False), joined], height=request.height)
     for one in plan.on_demand:
         inputs = wide.select(pl.col(column).alias(name) for name, column in one.inputs)
@@ -49,11 +47,13 @@ def computed(
     return (_with_columns(session, plan, answer, params) if plan.columns else answer).select(plan.features)
 
 
-def _require_free(plan: ServingPlan, request: pl.DataFrame) -> None:
-    for name, view in plan.requested:
-        if name not in request.columns:
-            where = f"entity_rows, which on-demand feature view {view!r} takes from the request"
-            raise MissingColumnError.among(name, request.columns, where=where)
+def without_rows(plan: ServingPlan, joined: pl.DataFrame) -> pl.DataFrame:
+    """Return the features of no row, for requests that do not say what types their columns would have."""
+    types: dict[str, pl.DataType] = dict(joined.schema)
+    for one in plan.on_demand:
+        declared = {each.name: on_demand.polars_type(each.dtype) for each in one.view.schema}
+        types |= {column: declared[feature] or pl.Null() for feature, column in one.outputs}
+    return pl.DataFrame(schema={name: types.get(name, pl.Null()) for name in plan.features})
 
 
 def _with_columns(session: Session, plan: ServingPlan, answer: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:

@@ -36,10 +36,7 @@ class Group:
             return [self.codec.entity(())] * request.height
         if request.frame is not None:
             return self.codec.entities_of_columns([request.frame.get_column(name) for name in self.names])
-        columns = [request.columns[name] for name in self.names]
-        if request.height == 1:
-            return [self.codec.entity([values[0] for values in columns])]
-        return self.codec.entities(columns)
+        return self.codec.entities([request.columns[name] for name in self.names])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,11 +119,11 @@ class Prepared:
         row = rows[0]
         try:
             values = [row[name] for name in group.names]
-        except (KeyError, TypeError):
-            return None  # Said where all rows are looked at.
-        if not _PLAIN.issuperset(map(type, values)):
+            if not _PLAIN.issuperset(map(type, values)):
+                return None
+            entity = group.codec.entity(values)
+        except (KeyError, TypeError):  # It is said what is wrong where all rows are looked at.
             return None
-        entity = group.codec.entity(values)
         if entity is None or entity[:1] == b"\xff":
             return None
         columns = {name: [value] for name, value in zip(group.names, values, strict=True)}
@@ -141,7 +138,7 @@ def _spread(column: Values, entities: Values) -> Values:
 def prepared(state: State, following: Following, plan: ServingPlan, params: Mapping[str, Any]) -> Prepared:
     """Return ``plan`` ready to read by."""
     groups = _groups(plan.views)
-    needed = dict.fromkeys([*plan.join_keys, *(name for name, _ in plan.requested)])
+    needed = dict.fromkeys([*plan.join_keys, *plan.requested])
     stored = [(place, view.stored) for place, view in enumerate(plan.views)]
     side_by_side = [column for view in plan.views for column in view.columns]
     snapshots = tuple((place, snapshot_key(one.suffix)) for place, one in stored if one is not None and one.snapshots)

@@ -13,10 +13,13 @@ from featurestore.errors import FrameError, MissingColumnError
 if TYPE_CHECKING:
     import polars as pl
 
+    from featurestore.dtypes import AnyType
+
 __all__ = ["Requested", "read_rows"]
 
 _PLAIN = frozenset({int, str, type(None), float, bool, bytes, datetime, date, time, timedelta, Decimal})
 _MISSING = ("NAType", "NaTType")
+_NO_TYPES: Mapping[str, AnyType] = {}
 _FORMS = "a list of dicts, a dict of lists, or a pandas, Polars or Arrow frame"
 
 
@@ -36,26 +39,29 @@ class Requested:
             return [self.columns[name] for name in names]
         return [self.frame.get_column(name).to_list() for name in names]
 
-    def polars(self, names: Iterable[str] | None = None) -> pl.DataFrame:
-        """Return some columns, or all that there are, as a frame."""
+    def polars(self, names: Iterable[str] | None = None, types: Mapping[str, AnyType] = _NO_TYPES) -> pl.DataFrame:
+        """Return some columns, or all that there are, as a frame; Python values with declared types where given."""
         import polars as pl
 
         if self.frame is not None:
             return self.frame if names is None else self.frame.select(list(names))
         chosen = self.columns if names is None else {name: self.columns[name] for name in names}
-        return pl.DataFrame([_series(name, values) for name, values in chosen.items()])
+        columns = [_series(name, values, types.get(name)) for name, values in chosen.items()]
+        return pl.DataFrame(columns) if columns else pl.DataFrame(height=self.height)
 
 
-def _series(name: str, values: list[Any]) -> pl.Series:
+def _series(name: str, values: list[Any], declared: AnyType | None) -> pl.Series:
     import polars as pl
 
+    from featurestore.run.on_demand import polars_type
+
     try:
-        return pl.Series(name, values)
+        return pl.Series(name, values, None if declared is None else polars_type(declared))
     except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
         raise FrameError(
-            f"the values of {name!r} in entity_rows are of different types",
+            f"the values of {name!r} in entity_rows are not of one type",
             found=", ".join(sorted({type(value).__name__ for value in values})),
-            expected="one type",
+            expected="one type" if declared is None else str(declared),
         ) from error
 
 

@@ -139,7 +139,8 @@ class OnlineResponse:
         keys = self._request.polars(self._ready.plan.join_keys)
         columns = [*keys.get_columns(), *self._features().get_columns()]
         if include_statuses:
-            columns += [pl.Series(f"{name}__status", each, pl.String) for name, each in self.statuses.items()]
+            reasons = pl.Enum([str(each) for each in Status])
+            columns += [pl.Series(f"{name}__status", each, reasons) for name, each in self.statuses.items()]
         if include_event_timestamps:
             columns += [self._stamps(name, each) for name, each in self.event_timestamps.items()]
         return pl.DataFrame(columns)
@@ -203,14 +204,16 @@ class OnlineResponse:
                 reader.frame(values, self._now) for reader, values in zip(readers, self._values, strict=True)
             ]
         )
-        from featurestore.run.computing import computed, side_by_side
+        from featurestore.run.computing import computed, side_by_side, without_rows
 
         plan = self._ready.plan
         joined = side_by_side(frames, height=len(self))
         if not plan.computes:
             return joined.select(plan.features)
-        session = self._ready.state.online.context.session
-        return computed(session, plan, self._request.polars(), joined, self._ready.params)
+        if self._request.frame is None and not len(self):
+            return without_rows(plan, joined)
+        request = self._request.polars(types=plan.requested)
+        return computed(self._ready.state.online.context.session, plan, request, joined, self._ready.params)
 
     def _retried(self, make: Callable[[Sequence[ViewReader]], T]) -> T:
         """Return what ``make`` makes with the readers of the views, once more where a row is newer than these are."""

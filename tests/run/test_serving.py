@@ -1,0 +1,25 @@
+"""Online reads against training rows of the same instant."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+
+from featurestore.online.lmdb import LMDBOnlineStore
+from featurestore.online.memory import MemoryOnlineStore
+from tests.run.serving_cases import Project, assert_served_as_trained, projects
+
+
+@given(projects())
+def test_what_is_served_is_what_training_answers_at_the_same_instant(project: Project) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        assert_served_as_trained(project, Path(folder), MemoryOnlineStore())
+
+
+@settings(max_examples=50)
+@given(projects())
+def test_what_lmdb_serves_is_what_training_answers(project: Project) -> None:
+    with tempfile.TemporaryDirectory() as folder, LMDBOnlineStore(Path(folder) / "online.lmdb") as online:
+        assert_served_as_trained(project, Path(folder), online)
