@@ -169,7 +169,7 @@ class LMDBOnlineStore(OnlineStore):
                     opened = self._opened(create=create)
                     if opened is None:
                         return 0
-                    with opened.file.writing, opened.begin(write=True) as transaction:
+                    with opened.file.writing(), opened.begin(write=True) as transaction:
                         return write(transaction)
                 except lmdb.Error as error:
                     self._mend(error)
@@ -256,14 +256,14 @@ class LMDBOnlineStore(OnlineStore):
 class _File:
     """An open LMDB file, shared by the stores of this process that are in it; closed when none has it any more."""
 
-    __slots__ = ("__weakref__", "_databases", "_identity", "closed", "environment", "map_size", "writing")
+    __slots__ = ("__weakref__", "_databases", "_identity", "_next", "_writing", "closed", "environment", "map_size")
 
     def __init__(self, environment: Any) -> None:
         self.environment = environment
         self.map_size: int = environment.info()["map_size"]
         self.closed = False
-        self.writing = threading.Lock()
-        """Held by the thread that writes, so that the others wait where closing the file does not meet them."""
+        self._next = threading.Lock()
+        self._writing = threading.Lock()
         self._identity = identity_of(Path(environment.path()))
         self._databases: dict[str, Any] = {}
 
@@ -273,12 +273,26 @@ class _File:
             # Within a transaction of ours: the one that `open_db` would begin waits for other writers with the
             # interpreter's lock held (lmdb 3.0), and so for ever if the other writer is a thread of this process.
             try:
-                with self.writing, self.environment.begin(write=True) as transaction:
+                with self.writing(), self.environment.begin(write=True) as transaction:
                     database = self.environment.open_db(project.encode(), transaction, create=create)
             except lmdb.NotFoundError:
                 return None
             self._databases[project] = database
         return self._databases[project]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one thread that writes; the others wait here, where closing the file does not meet them.
+
+        Who waits is next: without the second lock, a thread that writes chunk after chunk would take the first again
+        before another has woken up.
+        """
+        with self._next:
+            self._writing.acquire()
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def is_at(self, path: Path) -> bool:
         """Whether it is this file that is at a path, and not a newer one, or none."""
@@ -337,11 +351,13 @@ def _merge(transaction: Any, rows: Sequence[Row], merge: Merge) -> int:
     """Write what ``merge`` makes of rows that are sorted by key."""
     cursor = transaction.cursor()
     # Where nothing is between the first key and the last, as in a first materialization, no row need be looked up.
-    is_new = not cursor.set_range(rows[0][0]) or cursor.key() > rows[-1][0]
-    get = {}.get if is_new else transaction.get
-    merged = [
-        (key, value) for key, new in rows if (value := merge(old := get(key), new)) is not None and value is not old
-    ]
+    if not cursor.set_range(rows[0][0]) or cursor.key() > rows[-1][0]:
+        merged = [(key, value) for key, new in rows if (value := merge(None, new)) is not None]
+    else:
+        get = transaction.get
+        merged = [
+            (key, value) for key, new in rows if (value := merge(old := get(key), new)) is not None and value is not old
+        ]
     cursor.putmulti(merged)
     return len(merged)
 
