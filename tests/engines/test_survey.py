@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 
 from featurestore.engines.survey import survey
 from featurestore.errors import FrameError, MissingColumnError
-from featurestore.planning.scans import Scan
+from featurestore.planning.scans import Extent, Scan
 from featurestore.planning.training import Selected, ViewJoin
 
 LABELS = pl.DataFrame({"user": [3, None, 8], "name": ["a", "b", "c"], "t": [10, None, 20]}).cast(
@@ -44,11 +45,41 @@ def test_it_knows_the_widths_of_columns_under_their_mapped_names() -> None:
     assert found.widths == {"s": {"u": 8, "m": 32, "at": 8, "n": 1}}
 
 
-def test_it_knows_the_rows_of_files_and_of_nothing_else(tmp_path: Path) -> None:
+def test_it_counts_what_can_be_counted_by_metadata_alone(tmp_path: Path) -> None:
     path = tmp_path / "part.parquet"
     pl.DataFrame({"u": range(5)}).write_parquet(path)
     filed = Scan("filed", lambda: pl.scan_parquet(path), "at", files=(str(path),))
-    assert survey(LABELS, "t", [view(filed), view(Scan("framed", frame, "at"))]).rows == {"filed": 5}
+    both = Scan("both", lambda: pl.concat([frame(), frame().with_columns(m=pl.lit("b"))]), "at")
+    changed = Scan("changed", lambda: pl.scan_parquet(path).with_columns(n=pl.col("u") + 1), "at")
+    found = survey(LABELS, "t", [view(one) for one in (filed, both, changed, Scan("framed", frame, "at"))])
+    assert found.rows == {"filed": 5, "both": 2, "changed": 5, "framed": 1}
+    assert not found.estimated
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda rows: rows.filter(pl.col("u") > 0),
+        lambda rows: rows.unique("u"),
+        lambda rows: rows.map_batches(lambda part: part),
+        lambda rows: rows.join(rows, on="u"),
+        lambda rows: rows.group_by("u").agg(pl.col("at").last()),
+    ],
+    ids=["filter", "unique", "python", "join", "group"],
+)
+def test_it_runs_no_query_to_count_its_rows(work: Callable[[pl.LazyFrame], pl.LazyFrame]) -> None:
+    assert survey(LABELS, "t", [view(Scan("made", lambda: work(frame()), "at"))]).rows == {}
+
+
+def test_a_source_tells_its_own_estimate(tmp_path: Path) -> None:
+    told = Scan("told", lambda: frame().unique(), "at", extent=lambda: Extent(7, exact=False))
+    found = survey(LABELS, "t", [view(told)])
+    assert (dict(found.rows), set(found.estimated)) == ({"told": 7}, {"told"})
+
+
+def test_a_source_that_cannot_be_counted_is_left_to_the_join() -> None:
+    gone = Scan("gone", lambda: pl.scan_parquet("gone.parquet", schema={"u": pl.Int64}), "at")
+    assert survey(LABELS, "t", [view(gone)]).rows == {}
 
 
 def test_labels_without_their_timestamp_are_an_error() -> None:

@@ -174,7 +174,7 @@ def test_savers_at_once_get_a_version_each(tmp_path: Path) -> None:
     record = DatasetRecord("train", datetime(2024, 5, 1, tzinfo=UTC))
 
     def save(number: int) -> int:
-        return DatasetFiles(tmp_path).add(record, pl.DataFrame({"n": [number]})).version
+        return DatasetFiles(tmp_path).add(record, pl.LazyFrame({"n": [number]})).version
 
     with ThreadPoolExecutor(8) as pool:
         versions = list(pool.map(save, range(16)))

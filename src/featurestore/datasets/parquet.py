@@ -58,22 +58,25 @@ class DatasetFiles:
 
     folder: Path
 
-    def add(self, record: DatasetRecord, frame: pl.DataFrame) -> DatasetRecord:
-        """Save ``frame`` as the next version of the dataset that ``record`` describes.
+    def add(self, record: DatasetRecord, rows: pl.LazyFrame) -> DatasetRecord:
+        """Save ``rows``, as they come, as the next version of the dataset that ``record`` describes.
 
         Raises:
             RegistrationError: a name that cannot be that of a folder.
         """
+        import polars as pl
+
         home = self._home(record.name)
         draft = home / f".{uuid.uuid4().hex}"
         draft.mkdir(parents=True)
         try:
-            frame.write_parquet(draft / _DATA)
+            rows.sink_parquet(draft / _DATA)
+            written = pl.scan_parquet(draft / _DATA, glob=False)
             described = replace(
                 record,
-                rows=frame.height,
+                rows=int(written.select(pl.len()).collect().item()),
                 hash=_hash(draft / _DATA),
-                schema={name: str(dtype) for name, dtype in frame.schema.items()},
+                schema={name: str(dtype) for name, dtype in rows.collect_schema().items()},
             )
             return self._published(home, draft, described)
         finally:

@@ -25,6 +25,9 @@ from featurestore.planning.training import TrainingPlan, ViewJoin
 
 __all__ = ["DuckDBEngine"]
 
+_UNCOUNTED = 96 << 20
+"""Bytes that DuckDB takes beside those that it counts, measured, of which the answer is a part."""
+
 
 @dataclass(frozen=True, slots=True)
 class DuckDBEngine:
@@ -37,7 +40,7 @@ class DuckDBEngine:
 
     name: str = "duckdb"
     memory_limit: int | None = None
-    """Bytes that DuckDB may take; three quarters of the plan's limit if None, and DuckDB's own default if both are."""
+    """Bytes that DuckDB may take; what the plan's limit leaves of it if None, and DuckDB's own default if both are."""
     temp_directory: Path | None = None
     """Where it may spill; the system's folder for temporary files by default."""
     threads: int | None = None
@@ -51,8 +54,7 @@ class DuckDBEngine:
             return assembled(plan, [part for source in reads for part in _join_read(db, opened, source)])
 
     def _connect(self, plan: TrainingPlan, spill: str) -> duckdb.DuckDBPyConnection:
-        # Of the plan's limit a part is for the labels and the result, which DuckDB does not count.
-        limit = self.memory_limit or (plan.memory_limit and plan.memory_limit * 3 // 4)
+        limit = self.memory_limit or (plan.memory_limit and _left_for_duckdb(plan, plan.memory_limit))
         config: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": spill,
             "preserve_insertion_order": "false",
@@ -65,6 +67,11 @@ class DuckDBEngine:
         if known is not None:
             db.execute("SET disabled_optimizers = 'projection_placement'")
         return db
+
+
+def _left_for_duckdb(plan: TrainingPlan, limit: int) -> int:
+    """Return what a plan's limit leaves beside what DuckDB does not count: labels, as they are and as it gets them."""
+    return max(limit - _UNCOUNTED - 2 * int(plan.labels.estimated_size()), limit // 2)
 
 
 def _join_read(db: duckdb.DuckDBPyConnection, opened: OpenPlan, source: OpenRead) -> Iterator[pl.DataFrame]:

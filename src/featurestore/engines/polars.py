@@ -105,6 +105,7 @@ def _join_in_parts(opened: OpenPlan, views: Sequence[ViewJoin]) -> Iterator[pl.D
         rows = opened.read_of(first).rows(where=same).collect(engine="streaming")
         side = _Labels(here.plan).side(here, first)
         pieces.append([_join_view(here, view, rows, side) for view in views])
+        del rows  # Before the next part is read, which else would stand beside it.
         places.append(place)
     back = np.argsort(np.concatenate(places))
     for parts in zip(*pieces, strict=True):

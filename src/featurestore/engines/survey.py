@@ -9,7 +9,7 @@ import polars as pl
 
 from featurestore.engines import _times
 from featurestore.errors import MissingColumnError
-from featurestore.planning.scans import Scan
+from featurestore.planning.scans import Extent, Scan
 from featurestore.planning.training import Survey, ViewJoin
 
 __all__ = ["survey"]
@@ -19,6 +19,20 @@ _OTHER_WIDTH = 16
 _WIDTHS = {pl.Boolean: 1, pl.Int8: 1, pl.UInt8: 1, pl.Int16: 2, pl.UInt16: 2}
 _FOUR_BYTES = (pl.Int32, pl.UInt32, pl.Float32, pl.Date, pl.Categorical, pl.Enum)
 _EIGHT_BYTES = (pl.Int64, pl.UInt64, pl.Float64, pl.Datetime, pl.Duration, pl.Time)
+
+_COUNTING = (
+    *(
+        "SELECT [len()]",
+        'SELECT [col("len").cast(UInt128).sum()',
+        "UNION",
+        "PLAN ",
+        "END UNION",
+        "DF [",
+        "FAST COUNT (Parquet)",
+    ),
+    *("Parquet SCAN [", "Ipc SCAN [", "PROJECT", "ESTIMATED ROWS"),
+)
+"""How the lines of a plan begin that does nothing else than to count."""
 
 
 def survey(labels: pl.DataFrame, timestamp: str, views: Iterable[ViewJoin]) -> Survey:
@@ -34,12 +48,14 @@ def survey(labels: pl.DataFrame, timestamp: str, views: Iterable[ViewJoin]) -> S
     joins = tuple(views)
     at = labels.select(_times.rounded_down(timestamp, labels.schema[timestamp])).to_series()
     scans = {scan.source: scan for scan in (view.scan for view in joins)}
+    extents = {name: extent for name, scan in scans.items() if (extent := _extent(scan)) is not None}
     return Survey(
         labels=labels.height,
         earliest=at.min(),  # type: ignore[arg-type]  # Of integers: an integer or None.
         latest=at.max(),  # type: ignore[arg-type]
         ranges=dict(_ranges(labels, chain.from_iterable(view.label_columns for view in joins))),
-        rows={name: _rows(scan) for name, scan in scans.items() if scan.files},
+        rows={name: extent.rows for name, extent in extents.items()},
+        estimated=frozenset(name for name, extent in extents.items() if not extent.exact),
         widths={name: _widths(scan) for name, scan in scans.items()},
     )
 
@@ -52,9 +68,24 @@ def _ranges(labels: pl.DataFrame, columns: Iterable[str]) -> Iterator[tuple[str,
                 yield column, (low, high)
 
 
-def _rows(scan: Scan) -> int:
-    # From the footers of the files.
-    return int(pl.scan_parquet(list(scan.files)).select(pl.len()).collect().item())
+def _extent(scan: Scan) -> Extent | None:
+    try:
+        if scan.files:
+            return Extent(_counted(pl.scan_parquet(list(scan.files))))
+        return _of_plan(scan.open()) if scan.extent is None else scan.extent()
+    except (pl.exceptions.PolarsError, OSError):
+        return None  # The join, which has to read it, says what is wrong.
+
+
+def _of_plan(frame: pl.LazyFrame) -> Extent | None:
+    """Return the number of rows where the plan says that counting reads frames in memory and footers of files only."""
+    plan = frame.select(pl.len()).explain()
+    counts = all(line.lstrip().startswith(_COUNTING) for line in plan.splitlines())
+    return Extent(_counted(frame)) if counts else None
+
+
+def _counted(frame: pl.LazyFrame) -> int:
+    return int(frame.select(pl.len()).collect().item())
 
 
 def _widths(scan: Scan) -> Mapping[str, int]:

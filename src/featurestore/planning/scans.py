@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["KeyRange", "Read", "Scan"]
+__all__ = ["Extent", "KeyRange", "Read", "Scan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many rows a source has, as far as that is to be had without reading it."""
+
+    rows: int
+    exact: bool = True
+    """Whether it was counted, or concluded from the size of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class Scan:
     An engine with a reader of its own may read them instead."""
     types: tuple[tuple[str, pl.DataType], ...] = ()
     """Columns whose types a declaration decided, as the files do not tell: read otherwise, it is another scan."""
+    extent: Callable[[], Extent | None] | None = field(default=None, compare=False, repr=False)
+    """Tells the number of rows, where the plan of ``open`` does not: a count that reads no more than metadata."""
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -73,3 +84,5 @@ class Read:
     """Ranges outside of which no row is needed."""
     rows: int | None = None
     """Rows of the source, if the survey knows."""
+    counted: bool = True
+    """Whether ``rows`` is their number, and not an estimate."""

@@ -28,13 +28,16 @@ __all__ = ["Selected", "Status", "Survey", "TrainingPlan", "ViewJoin", "plan_tra
 
 _UNKNOWN_WIDTH = 16
 """Bytes a value of a column is taken to need in the estimate where the survey does not say."""
-_WORKING_BYTES = 64
-"""Bytes a row takes in an engine beside its values: position, composed key, and the sorted copies of both."""
+_WORKING_BYTES = 128
+"""Bytes a row takes in an engine beside its values, measured: key, time, the two composed and sorted, and places."""
+_LATE_BYTES = 48
+"""Bytes more where rows become known later than they happen, as they are sorted a second time."""
 _MOST_PARTITIONS = 4096
 _LEAST_SHARE = 8
 """Of the memory allowed at least this part of one is for a read, even where the labels take most of it."""
-_READ_AHEAD = 160 << 20
-"""Bytes that reading a file takes beside the rows that it keeps, measured with row groups of Polars' default size."""
+_READ_AHEAD = 96 << 20
+"""Bytes that reading a file takes beside the rows that it keeps. Measured, with row groups of Polars' default size and
+six columns of eight bytes: 50 MB."""
 _SKEW = 1.25
 """How much larger than the average a part may be: keys are not equally frequent."""
 
@@ -128,7 +131,9 @@ class Survey:
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Smallest and greatest value of label columns of integer type that have any."""
     rows: Mapping[str, int] = field(default_factory=dict)
-    """Rows by source, where they are known without reading it."""
+    """Rows by source, where they are known, or can be estimated, without reading it."""
+    estimated: frozenset[str] = frozenset()
+    """Sources of which ``rows`` is an estimate."""
     widths: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Estimated bytes of a value by source and column."""
 
@@ -246,6 +251,7 @@ def _read(scan: Scan, views: Sequence[ViewJoin], survey: Survey) -> Read:
         latest=None if scan.timestamp is None else survey.latest,
         keys=tuple(_key_ranges(views, survey)),
         rows=survey.rows.get(scan.source),
+        counted=scan.source not in survey.estimated,
     )
 
 
@@ -269,7 +275,8 @@ def _key_ranges(views: Sequence[ViewJoin], survey: Survey) -> Iterable[KeyRange]
 
 def _read_bytes(read: Read, survey: Survey) -> int:
     widths = survey.widths.get(read.scan.source, {})
-    return (read.rows or 0) * (sum(widths.get(name, _UNKNOWN_WIDTH) for name in read.columns) + _WORKING_BYTES)
+    working = _WORKING_BYTES + (_LATE_BYTES if read.scan.available_at is not None else 0)
+    return (read.rows or 0) * (sum(widths.get(name, _UNKNOWN_WIDTH) for name in read.columns) + working)
 
 
 def _partitions(held: int, largest: int, memory_limit: int | None) -> int:
@@ -277,4 +284,4 @@ def _partitions(held: int, largest: int, memory_limit: int | None) -> int:
     if memory_limit is None or held + largest <= memory_limit:
         return 1
     room = max(memory_limit - held - _READ_AHEAD, memory_limit // _LEAST_SHARE, 1)
-    return min(_MOST_PARTITIONS, math.ceil(largest * _SKEW / room))
+    return max(1, min(_MOST_PARTITIONS, math.ceil(largest * _SKEW / room)))

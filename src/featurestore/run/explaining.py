@@ -56,7 +56,7 @@ def _lines(plan: TrainingPlan, engine: str, retrieval: Retrieval) -> Iterator[st
 
 
 def _scan(read: Read) -> Iterator[str]:
-    rows = "unknown rows" if read.rows is None else f"{read.rows:,} rows"
+    rows = "unknown rows" if read.rows is None else f"{'' if read.counted else 'about '}{read.rows:,} rows"
     yield f"  scan {read.scan.source}: {rows}"
     yield f"    columns: {', '.join(read.columns)}"
     if read.tie_columns:

@@ -202,6 +202,8 @@ class RetrievalJob:
     def persist(self, name: str) -> SavedDataset:
         """Save the rows as the next version of the dataset ``name``, which never changes again.
 
+        They are made and written slice by slice where `write_parquet` does so.
+
         Raises:
             RegistrationError: a name that cannot be that of a folder.
         """
@@ -216,7 +218,7 @@ class RetrievalJob:
             high,
         )
         files = DatasetFiles(self._datasets)
-        return SavedDataset(files.add(record, self.to_polars()), files)
+        return SavedDataset(files.add(record, self._stream()), files)
 
     # ---- how -----------------------------------------------------------------------------------------------------
 

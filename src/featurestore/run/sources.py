@@ -5,9 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ import polars as pl
 
 from featurestore.declare.source import FileSource
 from featurestore.errors import ColumnClashError, ConfigurationError, FrameError, MissingColumnError
-from featurestore.planning.scans import Scan
+from featurestore.planning.scans import Extent, Scan
 from featurestore.run import tables
+from featurestore.run.extents import lines_of
 from featurestore.run.text_files import Types, read_text, settled
 from featurestore.run.times import parsed
 
@@ -45,6 +46,8 @@ class Opened:
     """Parquet files that hold exactly these rows, where there are such."""
     decided: tuple[tuple[str, pl.DataType], ...] = ()
     """Columns whose types the files do not tell, with those that were declared."""
+    extent: Callable[[], Extent | None] | None = field(default=None, repr=False)
+    """Tells the number of rows, where the plan of the frame does not."""
 
 
 def scan_of(
@@ -84,6 +87,7 @@ def scan_of(
         renames=tuple(source.field_mapping.items()),
         files=opened.files,
         types=opened.decided,
+        extent=opened.extent,
     )
     return scan, schema
 
@@ -101,7 +105,7 @@ def open_source(source: FileSource, base: Path, types: Types | None = None) -> O
     if not text:
         return opened
     frame = opened.frame.with_columns(parsed(column, zone=source.timezone) for column in text)
-    return Opened(frame, frame.collect_schema(), decided=opened.decided)
+    return replace(opened, frame=frame, schema=frame.collect_schema(), files=())
 
 
 @contextmanager
@@ -126,7 +130,7 @@ def _opened(source: FileSource, base: Path, types: Types) -> Opened:
     if source.format in {"delta", "iceberg"}:
         place = source.path if "://" in source.path else str(base / source.path)
         frame = tables.scan(source.format, place, _storage(source))
-        return Opened(frame, frame.collect_schema())
+        return Opened(frame, frame.collect_schema(), extent=lambda: Extent(tables.rows(frame)))
     files = [source.path] if "://" in source.path else _files(source, base)
     if source.format in {"csv", "ndjson"}:
         return _from_text(source, files, types)
@@ -188,7 +192,8 @@ def _from_text(source: FileSource, files: Sequence[str], types: Types) -> Opened
     told = {name for one in found for name in one.schema if name not in one.blank and name not in one.overrides}
     decided = tuple((name, dtype) for name, dtype in common.items() if name in types and name not in told)
     stacked = _stacked({file: one.frame for file, one in known.items()}, schemas, common)
-    return Opened(stacked.frame, common, decided=decided)
+    local = "://" not in source.path
+    return Opened(stacked.frame, common, decided=decided, extent=(lambda: lines_of(files)) if local else None)
 
 
 def _without_rows(source: FileSource, files: Sequence[str], types: Types, times: Sequence[str]) -> Opened:

@@ -9,7 +9,7 @@ import polars as pl
 
 from featurestore.errors import ConfigurationError, MissingDependencyError
 
-__all__ = ["scan"]
+__all__ = ["rows", "scan"]
 
 
 def scan(kind: str, place: str, storage: dict[str, str] | None) -> pl.LazyFrame:
@@ -28,6 +28,11 @@ def scan(kind: str, place: str, storage: dict[str, str] | None) -> pl.LazyFrame:
         return _delta(place, storage)
     _require("pyiceberg", "iceberg", "reading an Iceberg table")
     return pl.scan_iceberg(_metadata(place), storage_options=storage)
+
+
+def rows(table: pl.LazyFrame) -> int:
+    """Return the number of rows of a table that `scan` opened, from the metadata of the table and its files."""
+    return int(table.select(pl.len()).collect().item())
 
 
 def _delta(place: str, storage: dict[str, str] | None) -> pl.LazyFrame:
