@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from featurestore.online.lmdb import LMDBOnlineStore
 from featurestore.online.memory import MemoryOnlineStore
+from featurestore.online.sqlite import SQLiteOnlineStore
 from tests.run.serving_cases import Project, assert_served_as_trained, projects
 
 
@@ -22,4 +23,11 @@ def test_what_is_served_is_what_training_answers_at_the_same_instant(project: Pr
 @given(projects())
 def test_what_lmdb_serves_is_what_training_answers(project: Project) -> None:
     with tempfile.TemporaryDirectory() as folder, LMDBOnlineStore(Path(folder) / "online.lmdb") as online:
+        assert_served_as_trained(project, Path(folder), online)
+
+
+@settings(max_examples=50)
+@given(projects())
+def test_what_sqlite_serves_is_what_training_answers(project: Project) -> None:
+    with tempfile.TemporaryDirectory() as folder, SQLiteOnlineStore(Path(folder) / "online.db") as online:
         assert_served_as_trained(project, Path(folder), online)
