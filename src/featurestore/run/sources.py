@@ -21,6 +21,7 @@ from featurestore.run import tables
 from featurestore.run.extents import lines_of
 from featurestore.run.text_files import Types, read_text, settled
 from featurestore.run.times import parsed
+from featurestore.run.unreadable import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,16 +115,12 @@ def reading(source: FileSource) -> Iterator[None]:
 
     Raises:
         ConfigurationError: in the place of any such error.
+        StoreUnavailableError: an object store does not answer.
     """
     try:
         yield
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise ConfigurationError(
-            f"source {source.name!r} cannot be read",
-            found=f"{type(error).__name__}: {error}",
-            expected=f"{source.format} at {source.path}",
-            fix="check the path, the file's format and, for an object store, credentials and endpoint",
-        ) from error
+        raise unreadable(source, error) from error
 
 
 def _opened(source: FileSource, base: Path, types: Types) -> Opened:

@@ -1,0 +1,69 @@
+"""Sources that cannot be read: what Polars, the system or an object store says, as an error that tells what to do."""
+
+from __future__ import annotations
+
+from featurestore.declare.source import FileSource
+from featurestore.errors import ConfigurationError, FeatureStoreError, StoreUnavailableError
+
+__all__ = ["unreadable"]
+
+_CREDENTIALS = (
+    "accessdenied",
+    "credential",
+    "forbidden",
+    "invalidaccesskeyid",
+    "signaturedoesnotmatch",
+    "unauthorized",
+    "169.254.169.254",  # Where a machine in the cloud is told its role: looked for where there are no credentials.
+)
+_UNREACHABLE = ("error sending request", "connection refused", "timed out", "dns error")
+_ABSENT = ("nosuchkey", "not found", "expanded paths were empty")
+
+
+def unreadable(source: FileSource, error: Exception) -> FeatureStoreError:
+    """Return the error that says why ``source`` cannot be read, given what reading it raised."""
+    place = source.path.partition("?")[0]  # What follows may be a signature.
+    if "://" not in place:
+        return ConfigurationError(
+            f"source {source.name!r} cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            expected=f"{source.format} at {place}",
+            fix="check the path and the file's format",
+        )
+    said = str(error).lower()
+    at = f" at {source.s3_endpoint_override}" if source.s3_endpoint_override else ""
+    if "nosuchbucket" in said:
+        return ConfigurationError(
+            f"source {source.name!r} is in a bucket that does not exist",
+            found=f"no bucket {place.partition('://')[2].partition('/')[0]!r}{at}",
+            expected=f"{source.format} at {place}",
+            fix="check the bucket's name, its region (AWS_REGION) and the endpoint (s3_endpoint_override=)",
+        )
+    if any(word in said for word in _CREDENTIALS):
+        return ConfigurationError(
+            f"source {source.name!r} may not be read: the object store takes no such credentials",
+            found=f"none, or others than it accepts, for {place}{at}",
+            expected="credentials in the environment, in ~/.aws, or of the machine's role",
+            fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what the store's own tools use, with the right to "
+            "list and get",
+        )
+    if any(word in said for word in _UNREACHABLE):
+        return StoreUnavailableError(
+            f"the object store of source {source.name!r} does not answer",
+            found=f"nothing{at} for {place}",
+            expected="an endpoint that can be reached",
+            fix="check the network and the endpoint (s3_endpoint_override= of the source, or AWS_ENDPOINT_URL)",
+        )
+    if any(word in said for word in _ABSENT):
+        return ConfigurationError(
+            f"source {source.name!r} has no files",
+            found=f"nothing at {place}{at}",
+            expected=f"an object, or a pattern of objects, of {source.format}",
+            fix="check the key: below a prefix all objects are s3://bucket/prefix/**/*.parquet",
+        )
+    return ConfigurationError(
+        f"source {source.name!r} cannot be read",
+        found=f"{type(error).__name__}: {str(error).partition('<')[0].strip()}",
+        expected=f"{source.format} at {place}",
+        fix="check the format, and for the object store credentials and endpoint",
+    )
