@@ -46,6 +46,8 @@ class OnlineStore(ABC):
     """Whether `get` costs one round trip whatever the number of keys (False: a few, for very many)."""
     has_async: ClassVar[bool] = False
     """Whether `get_async` waits without holding a thread."""
+    is_embedded: ClassVar[bool] = False
+    """Whether `get` reads memory or a file of this machine: event loops may call it, as there is no waiting."""
 
     grace: timedelta | None = None
     """For how long after their ttl rows are kept, where the back end removes them by itself; ``None``: for ever."""

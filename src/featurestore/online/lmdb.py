@@ -23,7 +23,7 @@ from itertools import islice
 from operator import itemgetter
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import lmdb
 
@@ -77,6 +77,8 @@ class LMDBOnlineStore(OnlineStore):
         >>> store.close()
         >>> folder.cleanup()
     """
+
+    is_embedded: ClassVar[bool] = True
 
     def __init__(
         self,

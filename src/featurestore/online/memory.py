@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from featurestore.errors import ConfigurationError
 from featurestore.online.base import Merge, OnlineStore, Row
@@ -28,6 +28,8 @@ class MemoryOnlineStore(OnlineStore):
         >>> store.get([b"driver 1001" + b"\x00\x01", b"driver 1002" + b"\x00\x01"])
         [b'4.8', None]
     """
+
+    is_embedded: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._rows: dict[bytes, bytes] = {}

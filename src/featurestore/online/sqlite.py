@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from featurestore.errors import ConfigurationError, StoreUnavailableError
 from featurestore.online.base import Merge, OnlineStore, Row
@@ -60,6 +60,8 @@ class SQLiteOnlineStore(OnlineStore):
         >>> store.close()
         >>> folder.cleanup()
     """
+
+    is_embedded: ClassVar[bool] = True
 
     def __init__(self, path: str | PathLike[str], project: str = "default") -> None:
         self.path = Path(path).absolute()

@@ -73,6 +73,12 @@ class Following:
             return state
         return self._looked(state)
 
+    def keep_up(self) -> None:
+        """Look now, so that those who ask for the state in the next second need not: for threads that do so always."""
+        with suppress(StoreUnavailableError):
+            self._looked(self._state)
+        self._due = time.monotonic() + _SECONDS
+
     def look(self) -> State:
         """Return what is in force now, whenever it was looked at last, with the functions that are registered now."""
         return self._looked(None)

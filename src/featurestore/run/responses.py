@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from featurestore.instants import from_micros
+from featurestore.planning.serving import ServingPlan
 from featurestore.planning.training import Status
 from featurestore.rows.heads import NewerLayout
 from featurestore.run.prepared import Prepared
@@ -72,6 +73,15 @@ class OnlineResponse:
     def columns(self) -> tuple[str, ...]:
         """Join keys, then features, in the order asked."""
         return (*self._ready.plan.join_keys, *self._ready.plan.features)
+
+    @property
+    def plan(self) -> ServingPlan:
+        """Which views were read, and which columns come of them."""
+        return self._ready.plan
+
+    def stored(self) -> list[ReadView]:
+        """Return the values of each view of the plan, hidden ones included, for whoever makes an own form of them."""
+        return self._reads()
 
     # ---- why a value is what it is -------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from featurestore.instants import now_micros
-from featurestore.planning.serving import plan_serving
+from featurestore.planning.serving import ServingPlan, plan_serving
 from featurestore.run.following import Following, State
 from featurestore.run.online import identity
 from featurestore.run.prepared import Prepared, prepared
@@ -67,6 +67,11 @@ class OnlineReader:
     def features(self) -> tuple[str, ...]:
         """The columns of features in the answer, in order."""
         return self._current().plan.features
+
+    @property
+    def plan(self) -> ServingPlan:
+        """Which views are read, and which columns come of them."""
+        return self._current().plan
 
     def read(self, entity_rows: Any) -> OnlineResponse:
         """Return the features of the entities of ``entity_rows``, a row for each row, in their order.

@@ -95,6 +95,14 @@ class Serving(Materializing):
 
         return OnlineReader(self._followed, features, full_feature_names=full_feature_names)
 
+    def keep_up(self) -> None:
+        """Look now at what was applied and materialized, so that reads of the next second need not.
+
+        Reads follow by themselves. This is for servers, whose event loop should not wait for a registry: a thread that
+        calls it twice a second does the looking.
+        """
+        self._followed.keep_up()
+
     # ---- writing -------------------------------------------------------------------------------------------------
 
     def push(
