@@ -41,7 +41,7 @@ def _ended(folder: Path, kind: str) -> tuple[Any, Any]:
         store.close()
 
 
-@pytest.mark.parametrize("kind", ["lmdb"])
+@pytest.mark.parametrize("kind", list(STORES))
 def test_a_run_that_was_killed_and_done_again_ends_as_if_undisturbed(tmp_path: Path, kind: str) -> None:
     project = tmp_path / "project"
     project.mkdir()

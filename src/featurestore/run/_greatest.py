@@ -50,8 +50,9 @@ def _ordered(rows: pl.DataFrame, keys: Sequence[str], times: Sequence[str]) -> P
         key = rows.get_column(keys[0]).to_numpy()
         if (key[1:] > key[:-1]).all():
             return np.arange(rows.height)
-        if rows.get_column(keys[0]).n_unique() == rows.height:
-            return np.argsort(key)
+        order = np.argsort(key)
+        if (np.diff(key[order]) != 0).all():
+            return order
     by = [*keys, *times]
     index = pl.int_range(pl.len(), dtype=pl.Int64).alias(_INDEX)
     return rows.select(*by, index).sort(by, nulls_last=False).get_column(_INDEX).to_numpy()

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import reduce
 
@@ -35,6 +35,8 @@ _HELD = 64 * 2**20
 """Bytes of rows that are held to be reduced to the greatest of each key before they are written."""
 _BATCH = 8 * 2**20
 """Bytes, by a rough estimate, of the rows that are read, and of those that are written, at a time."""
+_WINDOW = 48 * 2**20
+"""Bytes, by the same estimate, of the rows of Parquet files that are looked at at a time."""
 _VALUE = 16
 """Bytes of a value, roughly."""
 _MOST_ROWS = 100_000
@@ -50,8 +52,18 @@ class Rows:
     table: Table
     schema: pl.Schema
     """Columns of the table's scan, after renames."""
-    frame: pl.LazyFrame
-    """Columns: the keys, the times in microseconds, and the fields. Rows that can ever be visible, and match a key."""
+    source: pl.LazyFrame
+    """Every row and column of the scan, after renames."""
+    derive: Callable[[pl.LazyFrame], pl.LazyFrame]
+    """Makes of the source, or a part of it, the rows that match a key and can ever be visible, with the columns: the
+    keys, the times in microseconds, and the fields."""
+    where: tuple[pl.Expr, ...] = ()
+    """What these satisfy besides."""
+
+    @property
+    def frame(self) -> pl.LazyFrame:
+        """The rows."""
+        return self.derive(self.source).filter(*self.where)
 
     @property
     def keys(self) -> list[str]:
@@ -60,8 +72,13 @@ class Rows:
 
     def visible_in(self, interval: Interval) -> Rows:
         """Return the rows that could first be seen in an interval."""
-        seen = pl.col(VISIBLE).is_between(*interval)
-        return Rows(self.table, self.schema, self.frame.filter(seen))
+        return replace(self, where=(*self.where, pl.col(VISIBLE).is_between(*interval)))
+
+    def part(self, number: int, parts: int) -> Rows:
+        """Return one of so many parts: all rows of a key are in the same."""
+        if parts == 1:
+            return self
+        return replace(self, where=(*self.where, _hash(self.keys) % parts == number))
 
     def count(self) -> int:
         """Return how many there are."""
@@ -77,7 +94,12 @@ class Rows:
     @property
     def at_a_time(self) -> int:
         """How many are read, or written, at a time."""
-        return max(100, min(_MOST_ROWS, _BATCH // (_VALUE * len(self.frame.collect_schema()))))
+        return max(100, min(_MOST_ROWS, _BATCH // self.width))
+
+    @property
+    def width(self) -> int:
+        """Bytes of a row, roughly."""
+        return _VALUE * (len(self.table.keys) + len(self.table.fields) + len(self.table.scan.times) + 1)
 
 
 def opened(table: Table, interval: Interval, *, now: int) -> Rows:
@@ -92,21 +114,24 @@ def opened(table: Table, interval: Interval, *, now: int) -> Rows:
         FrameError: keys by which nothing can be looked up.
     """
     scan = table.scan
-    frame = scan.open().rename(dict(scan.renames)) if scan.renames else scan.open()
-    schema = frame.collect_schema()
-    columns = tuple(dict.fromkeys((*table.keys, *table.fields, *scan.times)))
-    earliest = None if scan.available_at else interval[0]
-    source = OpenRead(Read(scan, columns, earliest=earliest, latest=interval[1]), frame, schema)
+    source = scan.open().rename(dict(scan.renames)) if scan.renames else scan.open()
+    schema = source.collect_schema()
     types = {key: _keys.common_type(schema[key], schema[key], what=f"{scan.source!r}: {key}") for key in table.keys}
     keys = {
         f"{KEY}{index}": _keys.as_key(name, schema[name], dtype) for index, (name, dtype) in enumerate(types.items())
     }
-    times = _times(source, now)
-    normal = source.rows().select(*table.fields, **keys, **times)
-    seen = pl.max_horizontal(name for name in (EVENT, AVAILABLE) if name in times)
-    known = [pl.col(name).is_not_null() for name in (*keys, *times) if name != CREATED]
-    rows = normal.filter(*known).with_columns(seen.alias(VISIBLE)).drop(AVAILABLE, strict=False)
-    return Rows(table, schema, rows)
+    columns = tuple(dict.fromkeys((*table.keys, *table.fields, *scan.times)))
+    read = Read(scan, columns, earliest=None if scan.available_at else interval[0], latest=interval[1])
+
+    def derive(frame: pl.LazyFrame) -> pl.LazyFrame:
+        part = OpenRead(read, frame, schema)
+        times = _times(part, now)
+        seen = pl.max_horizontal(name for name in (EVENT, AVAILABLE) if name in times)
+        known = [pl.col(name).is_not_null() for name in (*keys, *times) if name != CREATED]
+        normal = part.rows().select(*table.fields, **keys, **times)
+        return normal.filter(*known).with_columns(seen.alias(VISIBLE)).drop(AVAILABLE, strict=False)
+
+    return Rows(table, schema, source, derive)
 
 
 def _times(source: OpenRead, now: int) -> dict[str, pl.Expr]:
@@ -117,17 +142,30 @@ def _times(source: OpenRead, now: int) -> dict[str, pl.Expr]:
 # ---- reading and reducing ---------------------------------------------------------------------------------------
 
 
-def _parted(rows: Rows, parts: int) -> Iterator[pl.LazyFrame]:
-    """Yield the rows in so many parts, all rows of a key in one of them."""
-    for part in range(parts):
-        yield rows.frame if parts == 1 else rows.frame.filter(_hash(rows.keys) % parts == part)
-
-
-def _batches(rows: Rows, frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+def _batches(rows: Rows) -> Iterator[pl.DataFrame]:
+    """Yield the rows, some at a time."""
     with _reading(rows.table):
-        batches = frame.collect_batches(chunk_size=rows.at_a_time, maintain_order=False, lazy=True, engine="streaming")
+        if rows.table.scan.files:
+            yield from _windows(rows)
+            return
+        batches = rows.frame.collect_batches(
+            chunk_size=rows.at_a_time, maintain_order=False, lazy=True, engine="streaming"
+        )
         while (batch := next(batches, None)) is not None:
             yield batch
+
+
+def _windows(rows: Rows) -> Iterator[pl.DataFrame]:
+    """Yield the rows of Parquet files, window by window: of those that have any.
+
+    Batches of a stream would do, but Polars reads some hundred megabytes ahead where rows are written more slowly.
+    """
+    height = max(_MOST_ROWS, _WINDOW // rows.width)
+    total = int(rows.source.select(pl.len()).collect().item())
+    for first in range(0, total, height):
+        window = replace(rows, source=rows.source.slice(first, height))
+        if total <= height or window.count():
+            yield window.frame.collect(engine="streaming")
 
 
 def _hash(keys: Iterable[str]) -> pl.Expr:
@@ -140,7 +178,7 @@ def _parts(rows: Rows) -> int:
         return 1
     with _reading(rows.table):
         keys = rows.frame.select(_hash(rows.keys).approx_n_unique()).collect(engine="streaming").item()
-    return int(keys * _VALUE * len(rows.frame.collect_schema()) // (_HELD // 2)) + 1
+    return int(keys * rows.width // (_HELD // 2)) + 1
 
 
 def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Iterator[pl.DataFrame]:
@@ -260,10 +298,11 @@ def write(
             if progress is not None:
                 progress(read)
 
+    parts = _parts(rows) if again else 1
     frames = (
         slice_
-        for part in _parted(rows, _parts(rows) if again else 1)
-        for found in _reduced(counted(_batches(rows, part)), rows)
+        for number in range(parts)
+        for found in _reduced(counted(_batches(rows.part(number, parts))), rows)
         for slice_ in found.iter_slices(rows.at_a_time)
     )
     written = sum(_put_behind(writer, frames))
