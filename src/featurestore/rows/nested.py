@@ -65,7 +65,7 @@ def from_plain(values: list[Any], text: str) -> pl.Series:
 
     try:
         return pl.Series(values, dtype=plain_dtype(text)).cast(polars_dtype(text))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, RuntimeError) as error:  # RuntimeError: a number that is too wide
         raise ValueError(str(error)) from error
 
 

@@ -165,9 +165,7 @@ class LayoutReader:
             return [[] for _ in self._wanted], []
         try:
             parsed = self._parse(records)
-            columns = [
-                self._values(slot, at, records, parsed) for slot, at in zip(self._slots(), self._positions, strict=True)
-            ]
+            columns = self._columns(records, parsed)
         except (struct.error, TypeError, ValueError, OverflowError) as error:
             raise Irregular from error
         self._put_nulls(columns, parsed.nulls)
@@ -189,6 +187,13 @@ class LayoutReader:
         if not all(map(eq, ends, map(len, records))):
             raise Irregular
         return _Parsed(events, nulls, fields)
+
+    def _columns(self, records: Sequence[Any], parsed: _Parsed) -> list[list[Any]]:
+        if self._is_quick:
+            fields = parsed.fields
+            return list(map(list, fields if self._in_order else [fields[at] for at in self._order]))
+        places = zip(self._slots(), self._positions, strict=True)
+        return [self._values(slot, at, records, parsed) for slot, at in places]
 
     def _values(self, slot: Slot | None, position: int | None, records: Sequence[Any], parsed: _Parsed) -> list[Any]:
         if slot is None or position is None:
@@ -247,7 +252,7 @@ class LayoutReader:
                 values = self._stored(slot, at, records, parsed)
                 known = [None if null else value for value, null in zip(values, nulls.tolist(), strict=True)]
                 columns.append(_series(known, text).alias(name))
-        return pl.DataFrame(columns, height=len(records))
+        return pl.DataFrame(columns) if columns else pl.DataFrame(height=len(records))
 
     def _stored(self, slot: Slot, position: int, records: Sequence[Any], parsed: _Parsed) -> list[Any]:
         """The Python values of a column, of a nested type as they were packed."""
@@ -341,7 +346,12 @@ def _numbers(stored: np.ndarray, nulls: np.ndarray, text: str) -> pl.Series:
 def _series(values: list[Any], text: str) -> pl.Series:
     import polars as pl
 
-    return from_plain(values, text) if base_of(text) in NESTED else pl.Series(values, dtype=polars_dtype(text))
+    if base_of(text) in NESTED:
+        return from_plain(values, text)
+    try:
+        return pl.Series(values, dtype=polars_dtype(text))
+    except (pl.exceptions.PolarsError, RuntimeError) as error:  # RuntimeError: a decimal of too many digits
+        raise ValueError(str(error)) from error
 
 
 def _blank(layout: Layout, number: int) -> bytes:

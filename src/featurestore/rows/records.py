@@ -233,9 +233,12 @@ class Decoder:
             # It refuses what is no record, more quickly than one finds out before.
             return self._current.lists(records)  # type: ignore[return-value]  # No event is None here.
         except Irregular:
-            columns, events = self._lists_by_layout(self._filled(records))
-            known = zip(records, events, strict=True)
-            return columns, [None if record is None else event for record, event in known]
+            filled = self._filled(records)
+        try:
+            columns, events = self._current.lists(filled)
+        except Irregular:
+            columns, events = self._lists_by_layout(filled)
+        return columns, [None if record is None else event for record, event in zip(records, events, strict=True)]
 
     def _lists_by_layout(self, records: Sequence[bytes]) -> tuple[list[list[Any]], list[int]]:
         columns: list[list[Any]] = [[None] * len(records) for _ in self.wanted]
@@ -286,9 +289,13 @@ class Decoder:
             values, events = self._current.arrays(records)
             return values, events, np.ones(len(records), dtype=np.bool_)
         except Irregular:
-            found = np.array([record is not None for record in records], dtype=np.bool_)
-            values, events = self._arrays_by_layout(self._filled(records))
-            return values, np.where(found, events, 0), found
+            filled = self._filled(records)
+        try:
+            values, events = self._current.arrays(filled)
+        except Irregular:
+            values, events = self._arrays_by_layout(filled)
+        found = np.array([record is not None for record in records], dtype=np.bool_)
+        return values, np.where(found, events, 0), found
 
     def _arrays_by_layout(self, records: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np

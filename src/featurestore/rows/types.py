@@ -52,7 +52,8 @@ def type_text(dtype: pl.DataType, *, column: str = "") -> str:
         >>> type_text(pl.Struct({"a": pl.Decimal(10, 2), "b": pl.Enum(["x", "y"])}))
         'Struct{"a": Decimal[10, 2], "b": Enum("x", "y")}'
     """
-    name = type(dtype).__name__
+    # Inner types may be given as classes.
+    name = dtype.__name__ if isinstance(dtype, type) else type(dtype).__name__
     if name in _PLAIN:
         return name
     write = _WRITERS.get(name)
