@@ -20,6 +20,7 @@ from featurestore.online.lmdb import LMDBOnlineStore
 from featurestore.online.memory import MemoryOnlineStore
 from featurestore.online.postgresql import PostgresOnlineStore
 from featurestore.online.redis import RedisOnlineStore
+from featurestore.online.sqlite import SQLiteOnlineStore
 from featurestore.planning.materializing import Interval, merged_intervals, missing
 from featurestore.rows.order import canonical_row
 from tests.run.published import SetClock, in_memory, published_rows
@@ -218,6 +219,12 @@ def check(opened: Callable[[], OnlineStore], played: list[Step]) -> None:
 @given(steps)
 def test_the_same_holds_in_lmdb(tmp_path: Path, played: list[Step]) -> None:
     check(lambda: LMDBOnlineStore(tmp_path / f"{uuid.uuid4().hex}.lmdb"), played)
+
+
+@few
+@given(steps)
+def test_the_same_holds_in_sqlite(tmp_path: Path, played: list[Step]) -> None:
+    check(lambda: SQLiteOnlineStore(tmp_path / f"{uuid.uuid4().hex}.db"), played)
 
 
 @few
