@@ -19,6 +19,7 @@ __all__ = [
     "Clock",
     "Grid",
     "SystemClock",
+    "duration_text",
     "every",
     "floor",
     "from_micros",
@@ -85,6 +86,21 @@ def to_duration(value: str | timedelta) -> timedelta:
     if duration < timedelta(0):
         raise ConfigurationError("a duration is negative", found=repr(value), expected="a length of time >= 0")
     return duration
+
+
+def duration_text(duration: timedelta) -> str:
+    """Return ``duration`` as `to_duration` reads it.
+
+    Example:
+        >>> duration_text(timedelta(days=1, hours=12))
+        '1d12h'
+    """
+    left = duration // _MICROSECOND
+    parts = []
+    for unit in ("d", "h", "m", "s", "us"):
+        count, left = divmod(left, _UNITS[unit] // _MICROSECOND)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
 
 
 def _is_duration(text: object) -> bool:

@@ -95,3 +95,20 @@ def test_on_a_terminal_a_list_is_a_table_with_a_header(applied: Path, monkeypatc
     monkeypatch.setattr(output, "sys", Terminal)
     out = CliRunner().invoke(app, ["-c", str(applied), "entities", "list"]).output
     assert out.splitlines()[0].split() == ["NAME", "JOIN", "KEYS", "TYPE", "DESCRIPTION"]
+
+
+def test_a_header_is_there_in_a_pipe_where_it_is_asked_for(applied: Path) -> None:
+    assert run(applied, "entities", "list", "--header").rows[0] == ["NAME", "JOIN KEYS", "TYPE", "DESCRIPTION"]
+
+
+def test_before_the_first_apply_it_is_said_what_to_do_first(tmp_path: Path) -> None:
+    run(tmp_path, "init", "shop")
+    shop = tmp_path / "shop"
+    listed = run(shop, "feature-views", "list")
+    assert (listed.status, listed.out) == (0, "")
+    asked = run(
+        shop, "explain", "-d", '{"driver_id": [1], "event_timestamp": ["2026-01-01"]}', "-f", "driver_hourly_stats"
+    )
+    assert asked.status == 1
+    for done in (listed, asked):
+        assert "nothing of project 'shop' is applied: featurestore apply" in done.err

@@ -266,3 +266,24 @@ def test_configuration_shows_no_passwords(shop: Path) -> None:
     url = "postgresql://me:hunter2@db/x"
     out = run(shop, "configuration", FEATURESTORE_REGISTRY=url, FEATURESTORE_ONLINE_STORE__PASSWORD="hunter2").out
     assert "hunter2" not in out
+
+
+# ---- sources that cannot be reached, and what teardown says ----
+
+
+def test_sources_are_not_looked_at_where_that_is_said(tmp_path: Path) -> None:
+    run(tmp_path, "init", "shop")
+    shop = tmp_path / "shop"
+    (shop / "data" / "driver_stats.parquet").unlink()
+    assert run(shop, "plan").status == 1
+    assert run(shop, "plan", "--skip-source-validation").status == 0
+    applied = run(shop, "apply", "--skip-source-validation")
+    assert (applied.status, applied.err) == (0, "")
+    assert "Done: 8 added" in applied.out
+
+
+def test_teardown_names_what_goes_once(shop: Path) -> None:
+    told = run(shop, "teardown", "--dry-run").out
+    assert "- entity driver" in told
+    assert "breaking:" not in told
+    assert "8 to remove; 8 breaking" in told

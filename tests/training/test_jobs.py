@@ -111,7 +111,7 @@ def test_the_explanation_shows_scans_filters_joins_and_memory(job: RetrievalJob)
         "scan visits: 3 rows",
         "columns: user, at, n, seen",
         "filter: at >= 2024-04-29T00:00:00+00:00 and at <= 2024-05-05T00:00:00+00:00 and 1 <= user <= 9",
-        "join 1 visits on user = user: newest at at or before the label, at most 345600 s old -> n, seen",
+        "join 1 visits on user = user: newest at at or before the label, at most 4d old -> n, seen",
     ):
         assert line in told
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featurestore.errors import FeatureStoreError, FeatureStoreWarning
+from featurestore.errors import FeatureStoreError, FeatureStoreWarning, UnknownNameError
 
 if TYPE_CHECKING:
     from featurestore import FeatureStore, Settings
@@ -60,6 +60,16 @@ class Project:
 
         return FeatureStore(config=self.settings())
 
+    def hint(self) -> str:
+        """Return what to do first where nothing of the project was ever applied; else nothing."""
+        try:
+            store = self.store()
+            return (
+                "" if store.registry_log() else f"nothing of project {store.project!r} is applied: featurestore apply"
+            )
+        except FeatureStoreError:
+            return ""
+
 
 class _Lazy(click.Group):
     """A group that imports a command when it is run."""
@@ -88,6 +98,8 @@ class _Lazy(click.Group):
                 if ctx.params.get("log_level") == "debug":
                     raise
                 _show_error(error)
+                if isinstance(error, UnknownNameError) and isinstance(ctx.obj, Project) and (hint := ctx.obj.hint()):
+                    click.echo(f"note: {hint}", err=True)
                 ctx.exit(1)
 
 

@@ -40,15 +40,19 @@ def _group(kind: _Kind) -> click.Group:
 
     @group.command("list", help=f"List the {words} in force, by name. In a pipe: tab-separated, without header.")
     @click.option("--tags", "tags", metavar="KEY:VALUE", multiple=True, help="Only those with this tag; repeatable.")
+    @click.option("--header", is_flag=True, help="In a pipe too, begin with the names of the fields.")
     @json_option
-    @click.pass_obj
-    def list_(project: Project, *, tags: tuple[str, ...], as_json: bool) -> None:
+    @click.pass_context
+    def list_(ctx: click.Context, *, tags: tuple[str, ...], header: bool, as_json: bool) -> None:
+        project: Project = ctx.obj
         wanted = {key: value for key, _, value in (tag.partition(":") for tag in tags)}
         listed = list(kind.listed(project.store(), wanted))
         if as_json:
             print_json([_described(each) for each in listed])
         else:
-            print_rows(kind.columns, map(kind.row, listed))
+            print_rows(kind.columns, map(kind.row, listed), header=header)
+        if not listed and (hint := project.hint()):
+            click.echo(f"note: {hint}", err=True)
 
     @group.command("describe", help=f"Show everything that is known of one of the {words}.")
     @click.argument("name")

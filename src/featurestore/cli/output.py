@@ -30,12 +30,12 @@ def as_json(value: object) -> str:
     return json.dumps(plain(value), indent=2, ensure_ascii=False)
 
 
-def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on a terminal, else lines of tab-separated values without a header."""
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, header: bool = False) -> None:
+    """Print a table on a terminal, else lines of tab-separated values; these with a header only if it is asked for."""
     if sys.stdout.isatty():
         _print_table(columns, rows)
         return
-    for row in rows:
+    for row in (columns, *rows) if header else rows:
         click.echo("\t".join(_text(value).replace("\t", " ").replace("\n", " ") for value in row))
 
 

@@ -47,10 +47,16 @@ def init(project: Project, directory: Path | None, template: str) -> None:
 
 def _skipping(command: Callable[..., Any]) -> Callable[..., Any]:
     """Take options of Feast's that have no use here, so that scripts keep running."""
-    for name in ("--skip-source-validation", "--skip-feature-view-validation", "--no-progress", "--no-promote"):
+    for name in ("--skip-feature-view-validation", "--no-progress", "--no-promote"):
         option = click.option(name, is_flag=True, hidden=True, expose_value=False, callback=_without_use)
         command = option(command)
-    return command
+    skip = click.option(
+        "--skip-source-validation",
+        "skip_sources",
+        is_flag=True,
+        help="Look at no source: files, columns and types are not checked.",
+    )
+    return skip(command)
 
 
 def _without_use(_ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
@@ -63,9 +69,9 @@ def _without_use(_ctx: click.Context, parameter: click.Parameter, given: bool) -
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where something would change, 0 where nothing.")
 @json_option
 @click.pass_context
-def plan(ctx: click.Context, *, detailed_exitcode: bool, as_json: bool) -> None:
+def plan(ctx: click.Context, *, detailed_exitcode: bool, skip_sources: bool, as_json: bool) -> None:
     """Show what apply would change: + added, ~ changed, - removed, and what breaks for those who use it."""
-    changes = ctx.obj.store().plan_repository().changes
+    changes = ctx.obj.store().plan_repository(look_at_sources=not skip_sources).changes
     report(changes, as_json=as_json, done=False)
     if detailed_exitcode and changes:
         ctx.exit(_CHANGES_PENDING)
@@ -78,13 +84,15 @@ def plan(ctx: click.Context, *, detailed_exitcode: bool, as_json: bool) -> None:
 @click.option("--allow-breaking", is_flag=True, help="Let features that are online change their type.")
 @json_option
 @click.pass_obj
-def apply(project: Project, *, message: str, dry_run: bool, allow_breaking: bool, as_json: bool) -> None:
+def apply(
+    project: Project, *, message: str, dry_run: bool, allow_breaking: bool, skip_sources: bool, as_json: bool
+) -> None:
     """Put the declarations of the repository into force: all of them, or none.
 
     What the repository does not declare any more is removed. Applying twice changes nothing the second time.
     """
     store = project.store()
-    made = store.plan_repository()
+    made = store.plan_repository(look_at_sources=not skip_sources)
     if not dry_run:
         store.apply_plan(made, message=message, allow_breaking=allow_breaking)
     report(made.changes, as_json=as_json, done=not dry_run)
@@ -96,28 +104,28 @@ def apply(project: Project, *, message: str, dry_run: bool, allow_breaking: bool
 @click.pass_obj
 def teardown(project: Project, *, dry_run: bool, as_json: bool) -> None:
     """Take every declaration out of force. The history stays: see featurestore registry rollback."""
-    report(project.store().teardown(dry_run=dry_run), as_json=as_json, done=not dry_run)
+    report(project.store().teardown(dry_run=dry_run), as_json=as_json, done=not dry_run, reasons=False)
 
 
-def report(changes: Iterable[Any], *, as_json: bool, done: bool) -> None:
-    """Print changes that were made, or with ``done=False`` would be."""
+def report(changes: Iterable[Any], *, as_json: bool, done: bool, reasons: bool = True) -> None:
+    """Print changes that were made, or with ``done=False`` would be; each with what it breaks, if ``reasons``."""
     listed = tuple(changes)
     if as_json:
         print_json({"done": done, **_counts(listed), "changes": [change.to_dict() for change in listed]})
         return
-    show_changes(listed)
+    show_changes(listed, reasons=reasons)
     if not listed:
         click.echo("No changes: what the repository declares is in force.")
         return
     click.echo("\n" + (_DONE if done else _PLANNED).format(**_counts(listed)))
 
 
-def show_changes(changes: Iterable[Any]) -> None:
-    """Print changes, the signs in colour where the terminal has colours."""
+def show_changes(changes: Iterable[Any], *, reasons: bool = True) -> None:
+    """Print changes, the signs in colour where the terminal has colours; of what they break only with ``reasons``."""
     for change in changes:
         head, *rest = str(change).splitlines()
         click.secho(head, fg=_COLORS.get(head[0]))
-        for line in rest:
+        for line in rest if reasons else ():
             click.secho(line, fg="red" if line.strip().startswith("breaking:") else None)
 
 

@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from featurestore import dtypes
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.entity import Entity, Field
 from featurestore.declare.feature import Feature
 from featurestore.declare.on_demand import OnDemandFeatureView
@@ -23,12 +24,15 @@ from featurestore.declare.source import FileSource, KafkaSource, PushSource, Req
 from featurestore.declare.values import Categorical, Numeric
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import RegistrationError
+from featurestore.instants import to_duration
+from featurestore.instants import duration_text
 
 __all__ = [
     "AnySource",
     "Document",
     "ObjectKind",
     "code_path",
+    "decode_aggregates",
     "decode_dtype",
     "decode_entity",
     "decode_fields",
@@ -192,11 +196,13 @@ def _plain(value: Any) -> Any:
         case str():
             return value
         case timedelta():
-            return _duration_text(value)
+            return duration_text(value)
         case dtypes.DType() | dtypes.Array() | dtypes.Set() | dtypes.Struct():
             return encode_dtype(value)
         case Field():
             return _document(value, {}, skip=())
+        case Aggregate():
+            return _aggregate(value)
         case Numeric() | Categorical():
             return {"type": type(value).__name__, **_document(value, {}, skip=())}
         case Mapping():
@@ -204,6 +210,13 @@ def _plain(value: Any) -> Any:
         case tuple() | list():
             return [_plain(each) for each in value]
     return str(value)
+
+
+def _aggregate(aggregate: Aggregate) -> Document:
+    """Return what was said of an aggregate; a default is not written."""
+    defaults = {each.name: each.default for each in fields(Aggregate)}
+    said = {name: getattr(aggregate, name) for name in defaults}
+    return {name: _plain(value) for name, value in said.items() if value is not None and value != defaults[name]}
 
 
 def _param(param: Any) -> Document:
@@ -245,17 +258,6 @@ def _type_text(dtype: object) -> str:
     return dtype.__name__ if isinstance(dtype, type) else str(dtype)
 
 
-def _duration_text(duration: timedelta) -> str:
-    """Return ``duration`` as `instants.to_duration` reads it."""
-    left = duration // timedelta(microseconds=1)
-    parts = []
-    for unit, size in (("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("us", 1)):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
-
-
 def encode_dtype(dtype: dtypes.AnyType) -> Any:
     """Return ``dtype`` as plain data."""
     match dtype:
@@ -295,6 +297,21 @@ def decode_dtype(document: Any) -> dtypes.AnyType:
 def decode_fields(documents: Sequence[Document]) -> list[Field]:
     """Return the features of a view's schema."""
     return [Field(**{**each, "dtype": decode_dtype(each["dtype"])}) for each in documents]
+
+
+def decode_aggregates(documents: Sequence[Document]) -> list[Aggregate]:
+    """Return the aggregates of a view."""
+    return [_decoded_aggregate(each) for each in documents]
+
+
+def _decoded_aggregate(document: Document) -> Aggregate:
+    lengths = {name: to_duration(document[name]) for name in _LENGTHS if name in document}
+    options = {"column": None, "window": None, **document, **lengths}
+    return Aggregate(**{**options, "categories": tuple(document.get("categories", ()))})
+
+
+_LENGTHS = ("window", "offset", "half_life", "every")
+"""Parts of an aggregate that are durations."""
 
 
 def decode_entity(name: str, document: Document) -> Entity:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from featurestore.engines.survey import survey
-from featurestore.instants import from_micros, to_micros
+from featurestore.instants import duration_text, from_micros, to_micros
 from featurestore.planning.retrieval import Retrieval
 from featurestore.planning.scans import Read
 from featurestore.planning.training import TrainingPlan, ViewJoin
@@ -76,7 +77,7 @@ def _join(number: int, view: ViewJoin) -> str:
     keys = " and ".join(f"{label} = {column}" for label, column in view.keys) or "no key"
     time = "at any time" if view.scan.timestamp is None else f"newest {view.scan.timestamp} at or before the label"
     known = "" if view.scan.available_at is None else f", known by then ({view.scan.available_at})"
-    age = "" if view.max_age is None else f", at most {view.max_age / 1_000_000:g} s old"
+    age = "" if view.max_age is None else f", at most {duration_text(timedelta(microseconds=view.max_age))} old"
     whole = "" if view.snapshots is None else f", of {len(view.snapshots)} snapshots"
     return f"  join {number} {view.name} on {keys}: {time}{known}{age}{whole} -> {', '.join(view.outputs)}"
 

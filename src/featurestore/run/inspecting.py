@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["completed"]
 
 
-def completed(draft: Draft, before: Repository, base: Path) -> Repository:
+def completed(draft: Draft, before: Repository, base: Path, *, look: bool = True) -> Repository:
     """Return the repository of ``draft`` with the features of views that declare none, after a look at the sources.
 
     Only views that differ from those of ``before``, in themselves or in their source, are held against their sources.
@@ -33,6 +33,7 @@ def completed(draft: Draft, before: Repository, base: Path) -> Repository:
         draft: what is to be applied.
         before: what is in force.
         base: the folder from which relative paths are looked up.
+        look: whether to look at sources at all. A view that declares no features has none in the catalogue without.
 
     Raises:
         RegistrationError: declarations that cannot stand, columns that are not there or of another type; names all
@@ -40,7 +41,7 @@ def completed(draft: Draft, before: Repository, base: Path) -> Repository:
     """
     inspection = _Inspection(base)
     found: dict[str, Document] = {}
-    for view in _to_inspect(draft.repository, before):
+    for view in _to_inspect(draft.repository, before) if look else ():
         schema = inspection.schema_of(view)
         if schema is not None:
             inspection.problems.extend(_problems(view, schema))

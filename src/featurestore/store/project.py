@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featurestore.declare.entity import Entity
 from featurestore.declare.feature import Feature
-from featurestore.declare.kinds import Kind
 from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureService, FeatureView
@@ -97,13 +96,18 @@ class Project(Functions):
             self.apply_plan(plan, message=message, allow_breaking=allow_breaking)
         return plan.changes
 
-    def plan(self, objects: object, *, objects_to_delete: object = (), partial: bool = True) -> Plan:
-        """Return what `apply` would change, without changing it. Raises as `apply` does."""
+    def plan(
+        self, objects: object, *, objects_to_delete: object = (), partial: bool = True, look_at_sources: bool = True
+    ) -> Plan:
+        """Return what `apply` would change, without changing it. Raises as `apply` does.
+
+        With ``look_at_sources=False`` no source is read: for where they cannot be reached.
+        """
         before, expected = self._newest()
         after = desired(
             before, _several(objects), delete=_several(objects_to_delete), partial=partial, codes=self._session.codes
         )
-        return Plan(before, inspecting.completed(after, before, self.base), expected, partial)
+        return Plan(before, inspecting.completed(after, before, self.base, look=look_at_sources), expected, partial)
 
     def apply_plan(self, plan: Plan, *, message: str = "", allow_breaking: bool = False) -> None:
         """Put a plan into force, if what it changes is still what it was when it was made.
@@ -278,7 +282,7 @@ class Project(Functions):
             return None
 
     def _timelines(self) -> Iterator[Feature[..., Any]]:
-        return (each for each in self._functions() if each.kind is Kind.TIMELINE)
+        return (each for each in self._functions() if each.kind.has_times)
 
     def _file_sources(self) -> dict[str, FileSource]:
         """Return the sources that SQL text may name: those in force, and those that were registered."""

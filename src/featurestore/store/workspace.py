@@ -62,13 +62,15 @@ class Workspace(Retrieval):
             self._complete = found
         return found
 
-    def plan_repository(self) -> Plan:
+    def plan_repository(self, *, look_at_sources: bool = True) -> Plan:
         """Return what applying the whole repository of files would change, removals included; see `apply_plan`.
+
+        With ``look_at_sources=False`` no source is read: for where they cannot be reached.
 
         Raises:
             RegistrationError: a file that cannot be imported, or declarations that cannot stand.
         """
-        return self.plan(self.load_declarations(), partial=False)
+        return self.plan(self.load_declarations(), partial=False, look_at_sources=look_at_sources)
 
     def check(self) -> tuple[Check, ...]:
         """Try everything that the project needs: registry, modules, sources, and what was not applied yet."""
