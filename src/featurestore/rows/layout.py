@@ -53,6 +53,10 @@ class OnlineView:
     """Every layout that rows may have, by number from 0; the last is the one that is written."""
     snapshots: bool = False
     """Whether the newest result replaces older ones as a whole: rows of any other event time are not there."""
+    events: bool = False
+    """Whether what is kept under a key are the events of a window view (`featurestore.windows.states`), not a row."""
+    reach: int | None = None
+    """Of a window view, the age in microseconds from which on events are dropped; ``None``: never."""
 
     @property
     def suffix(self) -> bytes:
@@ -63,6 +67,12 @@ class OnlineView:
     def layout(self) -> Layout:
         """The layout that is written."""
         return self.layouts[-1]
+
+    def _holds(self, other: OnlineView) -> bool:
+        """Whether what is kept goes for the other view as well."""
+        if (self.keys, self.snapshots, self.events) != (other.keys, other.snapshots, other.events):
+            return False
+        return self.reach is None or (other.reach is not None and other.reach <= self.reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +99,29 @@ class OnlineViews:
     def __contains__(self, name: object) -> bool:
         return name in self.views
 
-    def with_view(self, name: str, *, keys: Columns, columns: Columns, snapshots: bool = False) -> OnlineViews:
+    def with_view(
+        self,
+        name: str,
+        *,
+        keys: Columns,
+        columns: Columns,
+        snapshots: bool = False,
+        events: bool = False,
+        reach: int | None = None,
+    ) -> OnlineViews:
         """Return the document in which ``name`` has these columns; this one where it has them already.
 
-        Other columns make a new layout. Other keys make the old rows unreachable, so the view starts again.
+        Other columns make a new layout. Other keys make the old rows unreachable, so the view starts again; so does a
+        window view whose windows reach further back than events were kept.
 
         Raises:
             UnsupportedValueError: more views or layouts than fit.
         """
         known = self.views.get(name)
-        if known is None or (known.keys, known.snapshots) != (keys, snapshots):
+        made = OnlineView(self.last_number + 1, keys, (Layout(columns),), snapshots, events, reach)
+        if known is None or not known._holds(made):
             started = self if known is None else self.without([name])
-            return started._with_new(name, OnlineView(self.last_number + 1, keys, (Layout(columns),), snapshots))
+            return started._with_new(name, made)
         if known.layout.columns == columns:
             return self
         if len(known.layouts) > _MOST_LAYOUTS:
@@ -151,17 +172,19 @@ class OnlineViews:
 
 
 def _to_plain(view: OnlineView) -> dict[str, Any]:
-    return {
+    plain = {
         "number": view.number,
         "keys": view.keys,
         "layouts": [layout.columns for layout in view.layouts],
         "snapshots": view.snapshots,
     }
+    return plain | ({"events": True, "reach": view.reach} if view.events else {})
 
 
 def _from_plain(plain: Mapping[str, Any]) -> OnlineView:
     layouts = tuple(Layout(_columns(each)) for each in plain["layouts"])
-    return OnlineView(plain["number"], _columns(plain["keys"]), layouts, plain["snapshots"])
+    more = plain.get("events", False), plain.get("reach")
+    return OnlineView(plain["number"], _columns(plain["keys"]), layouts, plain["snapshots"], *more)
 
 
 def _columns(pairs: Iterable[Iterable[str]]) -> Columns:

@@ -14,7 +14,7 @@ from featurestore.rows.order import canonical_row
 from featurestore.rows.records import Decoder
 from featurestore.rows.types import base_of
 
-__all__ = ["Merge", "materialized", "pushed"]
+__all__ = ["Merge", "materialized", "numbered", "pushed"]
 
 Merge = Callable[[bytes | None, bytes], bytes | None]
 """See `featurestore.online.base.Merge`."""
@@ -67,13 +67,19 @@ def materialized(view: OnlineView, *, start: int, end: int, run: int) -> Merge:
     return merge
 
 
+def numbered(view: OnlineView) -> OnlineView:
+    """Return the view with the numbers that instants and durations are kept as, instead of these.
+
+    Whole columns are ordered to the nanosecond; in Python the instants of one would end at microseconds.
+    """
+    return replace(view, layouts=tuple(_numbered(layout, view.layout) for layout in view.layouts))
+
+
 class _Order:
     """Compares records of a view."""
 
     def __init__(self, view: OnlineView) -> None:
-        # Whole columns are ordered to the nanosecond; in Python the instants of one would end at microseconds.
-        numbered = replace(view, layouts=tuple(_numbered(layout, view.layout) for layout in view.layouts))
-        self._decoder = Decoder(numbered, view.layout.names)
+        self._decoder = Decoder(numbered(view), view.layout.names)
 
     def compare(self, old: bytes, new: bytes) -> int:
         """Return a negative number where ``old`` is the lesser, 0 where none is."""
