@@ -501,3 +501,30 @@ def test_a_closed_store_opens_again(store: FeatureStore) -> None:
     store.close()
     store.close()
     assert store.get_online_features("stats:rating", [{"driver": 1}]).to_dict()["rating"] == [4.5]
+
+
+def test_many_rows_of_floats_are_what_each_is_alone(tmp_path: Path, clock: SetClock) -> None:
+    count = 30
+    store = _opened(tmp_path, clock)
+    for name in ("one", "two"):
+        columns = {f"{name}_{field}": [float(row) + (field == "b") for row in range(count)] for field in "ab"}
+        times = [NOW - timedelta(minutes=row) for row in range(count)]
+        path = tmp_path / f"{name}.parquet"
+        pl.DataFrame({"driver": list(range(count)), "at": times, **columns}).write_parquet(path)
+        source = FileSource(str(path), timestamp_field="at")
+        store.apply(FeatureView(name, source, entities=[Entity("driver")], ttl="25m" if name == "two" else None))
+    store.materialize("2024-01-01", NOW)
+    for wanted in (["one", "two"], ["two", "one"], ["one:one_b", "two:two_b"], ["two:two_b", "one"]):
+        reader = store.online_reader(wanted)
+        for drivers in (list(range(20)), list(range(count)), [*range(10), 99], [*range(10), None]):
+            rows = [{"driver": driver} for driver in drivers]
+            together, alone = reader.read(rows), [reader.read([row]) for row in rows]
+            every = together.to_dict(include_event_timestamps=True, include_statuses=True)
+            each = [one.to_dict(include_event_timestamps=True, include_statuses=True) for one in alone]
+            assert every == {name: [one[name][0] for one in each] for name in every}
+            matrices = np.vstack([one.to_numpy() for one in alone])
+            assert np.array_equal(together.to_numpy(), matrices, equal_nan=True)
+            assert together.to_polars().select(reader.features).rows() == list(
+                zip(*(every[name] for name in reader.features), strict=True)
+            )
+    store.close()

@@ -15,9 +15,8 @@ from featurestore.run.session import Session
 __all__ = ["computed", "side_by_side", "without_rows"]
 
 
-def side_by_side(frames: Sequence[pl.DataFrame], *, height: int) -> pl.DataFrame:
-    """Return frames of the same rows as one; of no frames one with that many rows and no columns."""
-    columns = [column for frame in frames for column in frame.get_columns()]
+def side_by_side(columns: Sequence[pl.Series], *, height: int) -> pl.DataFrame:
+    """Return columns as a frame; of no columns one with that many rows."""
     return pl.DataFrame(columns) if columns else pl.DataFrame(height=height)
 
 
@@ -37,7 +36,8 @@ def computed(
         MissingColumnError: the request lacks what a column function takes.
         FrameError: a function returned something else than it declares.
     """
-    wide = side_by_side([request.drop(joined.columns, strict=False), joined], height=request.height)
+    own = request.drop(joined.columns, strict=False)
+    wide = side_by_side([*own.get_columns(), *joined.get_columns()], height=request.height)
     for one in plan.on_demand:
         inputs = wide.select(pl.col(column).alias(name) for name, column in one.inputs)
         made = on_demand.compute(one.view, inputs)

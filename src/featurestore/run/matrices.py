@@ -47,15 +47,20 @@ def matrix_of_views(
     """Return the features in the order asked, straight from the stored rows; ``None`` where that cannot be."""
     import numpy as np
 
-    parts = []
+    if not all(reader.decoder is not None and reader.decoder.is_numeric for reader in readers):
+        return None
+    whole = np.empty((len(values[0]) if values else 0, len(ready.order)))
+    start = 0
     for reader, rows in zip(readers, values, strict=True):
-        if reader.decoder is None or not reader.decoder.is_numeric:
-            return None
+        assert reader.decoder is not None
         part, events, found = reader.decoder.arrays(rows)
         if reader.view.max_age is not None:
-            too_old = found & (events < now - reader.view.max_age)
+            too_old = events < now - reader.view.max_age  # So are those that are not found.
             if too_old.any():
-                part[too_old] = np.nan
-        parts.append(part)
-    whole = parts[0] if len(parts) == 1 else np.hstack(parts)
+                part[too_old & found] = np.nan
+        if len(readers) == 1:
+            whole = part
+            break
+        whole[:, start : start + part.shape[1]] = part
+        start += part.shape[1]
     return whole if ready.in_order else whole[:, ready.order]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product, starmap
+from operator import concat
 from typing import Any
 
 from featurestore.online.base import OnlineStore
 from featurestore.planning.serving import ServedView, ServingPlan
+from featurestore.rows.blocks import Blocks
 from featurestore.rows.keys import KeyCodec, snapshot_key
 from featurestore.rows.layout import OnlineView
 from featurestore.run.following import Following, State
@@ -58,10 +61,14 @@ class Prepared:
     """By column of the answer: the place of its view, and its own place among the view's fields."""
     readers: tuple[ViewReader, ...]
     """Of each view of the plan."""
+    ages: tuple[int | None, ...]
+    """Of each view the ttl in microseconds."""
     order: tuple[int, ...]
     """Of each feature that is stored, the place of its column where those of the views stand side by side."""
     in_order: bool
     """Whether they stand there in the order asked."""
+    blocks: Blocks | None
+    """Reads the rows of all views at once, where these are of one shape and the only group."""
     single: Group | None
     """The only group, which has all views in order, where nothing else is to be looked up or computed."""
 
@@ -82,18 +89,15 @@ class Prepared:
             entities = group.entities(request)
             found.append(entities)
             known = entities if all(entities) else [each for each in entities if each is not None]
-            if len(group.suffixes) == 1:
-                suffix = group.suffixes[0]
-                keys += [each + suffix for each in known]  # type: ignore[operator]  # Those that are None are out.
-            else:
-                suffixes = group.suffixes
-                keys += [each + suffix for each in known for suffix in suffixes]  # type: ignore[operator]  # The same.
+            keys += starmap(concat, product(known, group.suffixes))  # type: ignore[arg-type]  # None is out of them.
         if self.snapshots and keys:
             keys += [key for _, key in self.snapshots]
         return keys, found
 
     def by_view(self, found: Sequence[Values], values: Values, height: int) -> list[Values]:
         """Return what the keys of `keys` had, view by view and row by row."""
+        if self.single is not None and len(values) == height * len(self.plan.views):
+            return [values[place :: len(self.plan.views)] for place in range(len(self.plan.views))]
         answer: list[Values] = [[None] * height] * len(self.plan.views)
         start = 0
         for group, entities in zip(self.groups, found, strict=True):
@@ -142,7 +146,9 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
     stored = [(place, view.stored) for place, view in enumerate(plan.views)]
     side_by_side = [column for view in plan.views for column in view.columns]
     snapshots = tuple((place, snapshot_key(one.suffix)) for place, one in stored if one is not None and one.snapshots)
-    simple = len(groups) == 1 and not snapshots and not plan.computes and len(groups[0].views) == len(plan.views)
+    is_alone = len(groups) == 1 and len(groups[0].views) == len(plan.views)
+    simple = is_alone and not snapshots and not plan.computes
+    ages = [view.max_age for view in plan.views]
     order = tuple(side_by_side.index(column) for column in plan.features if column in side_by_side)
     return Prepared(
         state,
@@ -154,10 +160,17 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
         snapshots,
         {column: (place, index) for place, view in enumerate(plan.views) for index, column in enumerate(view.columns)},
         tuple(map(ViewReader.of, plan.views)),
+        tuple(ages),
         order,
         order == tuple(range(len(side_by_side))),
+        _blocks(plan.views) if simple else None,
         groups[0] if simple else None,
     )
+
+
+def _blocks(views: Sequence[ServedView]) -> Blocks | None:
+    stored = [(view.stored, view.fields) for view in views if view.stored is not None and not view.timeless]
+    return Blocks.of(stored) if len(stored) == len(views) else None
 
 
 def _groups(views: Sequence[ServedView]) -> tuple[Group, ...]:

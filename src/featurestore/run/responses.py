@@ -24,6 +24,10 @@ __all__ = ["OnlineResponse"]
 
 T = TypeVar("T")
 
+_MANY = 8
+"""Rows from which on it pays to read them as a block."""
+_LONG_AGO = -(1 << 63)
+
 _PRESENT, _NULL, _NOT_FOUND, _OLD = map(
     str, (Status.PRESENT, Status.NULL_VALUE, Status.NOT_FOUND, Status.OUTSIDE_MAX_AGE)
 )
@@ -45,18 +49,20 @@ class OnlineResponse:
         {'user': [1, None], 'likes': [None, None], 'likes__status': ['NOT_FOUND', 'NOT_FOUND']}
     """
 
-    __slots__ = ("_now", "_read", "_ready", "_request", "_values")
+    __slots__ = ("_entities", "_found", "_now", "_read", "_ready", "_request")
 
     def __init__(
         self,
         ready: Prepared,
         request: Requested,
-        values: list[Values],
+        values: Values,
+        entities: list[Values] | None,
         now: int,
     ) -> None:
         self._ready = ready
         self._request = request
-        self._values = values
+        self._found = values
+        self._entities = entities
         self._now = now
         self._read: list[ReadView] | None = None
 
@@ -117,7 +123,8 @@ class OnlineResponse:
         ready = self._ready
         plan = ready.plan
         if plan.computes:
-            answer: dict[str, list[Any]] = self._keys() | self._features().to_dict(as_series=False)
+            answer = self._keys()
+            answer.update((column.name, column.to_list()) for column in self._features())
         else:
             answer = self._keys()
             reads = self._reads()
@@ -147,7 +154,7 @@ class OnlineResponse:
         import polars as pl
 
         keys = self._request.polars(self._ready.plan.join_keys)
-        columns = [*keys.get_columns(), *self._features().get_columns()]
+        columns = [*keys.get_columns(), *self._features()]
         if include_statuses:
             reasons = pl.Enum([str(each) for each in Status])
             columns += [pl.Series(f"{name}__status", each, reasons) for name, each in self.statuses.items()]
@@ -182,7 +189,11 @@ class OnlineResponse:
         ready = self._ready
         names = ready.plan.features if columns is None else tuple(columns)
         if columns is None and not ready.plan.computes:
-            quick = self._retried(lambda readers: matrix_of_views(ready, readers, self._values, self._now))
+            block = self._block() if len(self) >= _MANY else None
+            if block is not None:
+                return block[0] if ready.in_order else block[0][:, ready.order]
+            rows = self._values()
+            quick = self._retried(lambda readers: matrix_of_views(ready, readers, rows, self._now))
             if quick is not None:
                 return quick
         return matrix(self.to_polars(), names)
@@ -198,32 +209,65 @@ class OnlineResponse:
 
     def _reads(self) -> list[ReadView]:
         found = self._read
+        if found is None and self._request.height >= _MANY:
+            found = self._read_as_block()
         if found is None:
-            values, now = self._values, self._now
+            values, now = self._values(), self._now
             try:
                 found = [reader.lists(rows, now) for reader, rows in zip(self._ready.readers, values, strict=True)]
             except NewerLayout:
                 found = [reader.lists(rows, now) for reader, rows in zip(self._renewed(), values, strict=True)]
-            self._read = found
+        self._read = found
         return found
 
-    def _features(self) -> pl.DataFrame:
-        """Return the columns of features as a frame, computed ones included."""
-        frames = self._retried(
+    def _values(self) -> list[Values]:
+        """Return the stored rows, view by view."""
+        if self._entities is None:  # Of the only row.
+            return [[value] for value in self._found]
+        return self._ready.by_view(self._entities, self._found, self._request.height)
+
+    def _block(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+        """Return the values and their event timestamps where all of them are floats, there, and young enough."""
+        ready = self._ready
+        if ready.blocks is None or len(self._found) != len(self) * len(ready.plan.views):
+            return None
+        block = ready.blocks.read(self._found)
+        if block is None:
+            return None
+        stamps = block[1]
+        oldest = [self._now - age if age is not None else _LONG_AGO for age in ready.ages]
+        return None if (stamps < oldest).any() else block
+
+    def _read_as_block(self) -> list[ReadView] | None:
+        block = self._block()
+        if block is None:
+            return None
+        columns, events = block[0].T.tolist(), block[1].T.tolist()
+        width = len(columns) // len(events)
+        parts = [columns[start : start + width] for start in range(0, len(columns), width)]
+        return [ReadView(part, stamps, stamps) for part, stamps in zip(parts, events, strict=True)]
+
+    def _features(self) -> list[pl.Series]:
+        """Return the columns of features, computed ones included."""
+        rows = self._values()
+        series = self._retried(
             lambda readers: [
-                reader.frame(values, self._now) for reader, values in zip(readers, self._values, strict=True)
+                column
+                for reader, values in zip(readers, rows, strict=True)
+                for column in reader.series(values, self._now)
             ]
         )
+        plan = self._ready.plan
+        if not plan.computes:
+            return series if self._ready.in_order else [series[place] for place in self._ready.order]
         from featurestore.run.computing import computed, side_by_side, without_rows
 
-        plan = self._ready.plan
-        joined = side_by_side(frames, height=len(self))
-        if not plan.computes:
-            return joined.select(plan.features)
+        joined = side_by_side(series, height=len(self))
         if self._request.frame is None and not len(self):
-            return without_rows(plan, joined)
+            return without_rows(plan, joined).get_columns()
         request = self._request.polars(types=plan.requested)
-        return computed(self._ready.state.online.context.session, plan, request, joined, self._ready.params)
+        session = self._ready.state.online.context.session
+        return computed(session, plan, request, joined, self._ready.params).get_columns()
 
     def _retried(self, make: Callable[[Sequence[ViewReader]], T]) -> T:
         """Return what ``make`` makes with the readers of the views, once more where a row is newer than these are."""

@@ -92,11 +92,11 @@ class OnlineReader:
         alone = ready.alone(entity_rows)
         if alone is not None:
             request, keys = alone
-            return OnlineResponse(ready, request, [[value] for value in ready.store.get(keys)], now_micros(clock))
+            return OnlineResponse(ready, request, ready.store.get(keys), None, now_micros(clock))
         request = ready.request(entity_rows)
         keys, entities = ready.keys(request)
         values = ready.store.get(keys) if keys else []
-        return OnlineResponse(ready, request, ready.by_view(entities, values, request.height), now_micros(clock))
+        return OnlineResponse(ready, request, values, entities, now_micros(clock))
 
     async def read_async(self, entity_rows: Any) -> OnlineResponse:
         """Return what `read` does, without blocking the event loop."""
@@ -106,8 +106,7 @@ class OnlineReader:
         request = ready.request(entity_rows)
         keys, entities = ready.keys(request)
         values = await ready.store.get_async(keys) if keys else []
-        now = now_micros(ready.state.online.clock)
-        return OnlineResponse(ready, request, ready.by_view(entities, values, request.height), now)
+        return OnlineResponse(ready, request, values, entities, now_micros(ready.state.online.clock))
 
     # ---- what is in force ----------------------------------------------------------------------------------------
 

@@ -69,25 +69,21 @@ class ViewReader:
         expired = self._expired(events, now)
         return _without(columns, events, expired) if expired else ReadView(columns, events, events)
 
-    def frame(self, values: Values, now: int) -> pl.DataFrame:
+    def series(self, values: Values, now: int) -> list[pl.Series]:
         """Return the values as columns under their names in the answer, in the types that training answers."""
-        import polars as pl
-
-        fields = self.view.fields
+        fields, names = self.view.fields, self.view.columns
         if self.decoder is None:
-            frame = pl.DataFrame([self._nothing(field, len(values)) for field in fields])
+            found = [self._nothing(field, len(values)) for field in fields]
         else:
-            frame = self.decoder.frame(values)
+            found = self.decoder.frame(values).get_columns()
             # A feature that was declared since rows were written last has no type online yet.
-            unknown = [field for field, text in self.decoder.wanted if text == "Null"]
-            if unknown:
-                frame = frame.with_columns(self._nothing(field, len(values)) for field in unknown)
+            for place, (field, text) in enumerate(self.decoder.wanted):
+                if text == "Null":
+                    found[place] = self._nothing(field, len(values))
             too_old = self._expired(self.decoder.events(values), now) if self.view.max_age is not None else ()
             if too_old:
-                kept = pl.Series([row not in too_old for row in range(len(values))])
-                frame = frame.select(pl.when(kept).then(pl.col(field)) for field in fields)
-        frame.columns = list(self.view.columns)
-        return frame
+                found = _nulled(found, too_old)
+        return found if fields == names else [column.alias(name) for column, name in zip(found, names, strict=True)]
 
     def _expired(self, events: list[int | None], now: int) -> Collection[int]:
         assert self.view.max_age is not None
@@ -107,6 +103,14 @@ class ViewReader:
         declared = self.view.types.get(field)
         dtype = None if declared is None else polars_type(declared)
         return pl.Series(field, [None] * height, dtype or pl.Null())
+
+
+def _nulled(columns: list[pl.Series], rows: Collection[int]) -> list[pl.Series]:
+    import polars as pl
+
+    height = len(columns[0]) if columns else 0
+    kept = pl.Series([row not in rows for row in range(height)])
+    return pl.DataFrame(columns).select(pl.when(kept).then(pl.col(column.name)) for column in columns).get_columns()
 
 
 def _without(columns: list[list[Any]], events: list[int | None], expired: Collection[int]) -> ReadView:
