@@ -181,3 +181,12 @@ def test_savers_at_once_get_a_version_each(tmp_path: Path) -> None:
     assert sorted(versions) == list(range(1, 17))
     assert len(DatasetFiles(tmp_path).entries()) == 16
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == sorted(map(str, range(1, 17)))
+
+
+@pytest.mark.parametrize("columns", [["n"], ["n", "seen"], None])
+def test_a_matrix_is_the_users_own_to_write_to(job: RetrievalJob, columns: list[str] | None) -> None:
+    matrix = job.to_numpy(columns)
+    assert matrix.flags.c_contiguous
+    before = matrix.copy()
+    matrix[:] = -1.0
+    assert np.array_equal(job.to_numpy(columns), before, equal_nan=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +19,9 @@ from pandas.testing import assert_frame_equal as assert_pandas_equal
 from polars.testing import assert_frame_equal
 
 from featurestore import FeatureStore, FeatureView, FileSource
+from featurestore.engines.base import Engine
+from featurestore.engines.duckdb import DuckDBEngine
+from featurestore.engines.polars import PolarsEngine
 from featurestore.errors import ColumnClashError, FrameError, MissingColumnError, ParameterError, UnknownNameError
 
 MAY = [datetime(2024, 5, day) for day in range(1, 11)]
@@ -265,3 +270,59 @@ def test_labels_and_a_range_exclude_each_other(store: FeatureStore, view: Featur
 def test_a_range_that_ends_before_it_starts_is_an_error(store: FeatureStore, view: FeatureView) -> None:
     with pytest.raises(ParameterError, match="ends before it starts"):
         store.get_historical_features(None, view, start_date=MAY[4], end_date=MAY[0])
+
+
+# ---- columns that nobody needs, and keys that are decimals ------------------------------------------------------
+
+
+def test_a_column_of_mixed_types_that_no_feature_needs_comes_back_untouched(
+    store: FeatureStore, view: FeatureView
+) -> None:
+    values = [1, "x", {"a": 2}]
+    labels = pd.DataFrame(
+        {"user": [1, 2, 9], "mixed": values, "event_timestamp": [datetime(2024, 5, 9)] * 3}, index=[7, 8, 9]
+    )
+    job = store.get_historical_features(labels, view)
+    answer = job.to_df()
+    assert answer["mixed"].tolist() == values
+    assert answer["n"].tolist()[:2] == [11, 20]
+    assert answer.index.tolist() == [7, 8, 9]
+    assert job.to_polars().columns[:3] == ["user", "mixed", "event_timestamp"]
+    for write in (job.to_arrow, job.to_duckdb, lambda: job.persist("x"), lambda: job.write_parquet("x.parquet")):
+        with pytest.raises(FrameError, match=r"(?s)column 'mixed' of the labels has no type.*astype\(str\)"):
+            write()
+
+
+def test_a_key_of_mixed_types_is_an_error_that_names_it(store: FeatureStore, view: FeatureView) -> None:
+    labels = pd.DataFrame({"user": [1, "x"], "event_timestamp": [datetime(2024, 5, 9)] * 2})
+    with pytest.raises(FrameError, match=r"(?s)user = user can never be equal.*Object among the labels"):
+        store.get_historical_features(labels, view)
+
+
+@pytest.mark.parametrize("engine", [PolarsEngine(), DuckDBEngine(threads=1)], ids=["polars", "duckdb"])
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([1, 2, None], [10, None, None]),
+        ([Decimal("1.000"), Decimal("2.5"), Decimal("2.51")], [10, 20, None]),
+    ],
+    ids=["integers", "another scale"],
+)
+def test_decimal_keys_are_joined_exactly(
+    store: FeatureStore, engine: Engine, keys: list[Any], expected: list[Any]
+) -> None:
+    rows = pl.DataFrame({"user": [Decimal("1.00"), Decimal("2.50")], "at": [datetime(2024, 5, 1)] * 2, "n": [10, 20]})
+    rows.write_parquet("decimals.parquet")
+    view = FeatureView("decimals", FileSource("decimals.parquet", timestamp_field="at"), entities=["user"])
+    labels = pl.DataFrame({"user": keys, "event_timestamp": [datetime(2024, 5, 9)] * 3})
+    job = replace(store.get_historical_features(labels, view), _engine=engine)
+    assert job.to_polars()["n"].to_list() == expected
+
+
+def test_floats_are_not_compared_with_decimals_that_have_places(store: FeatureStore) -> None:
+    rows = pl.DataFrame({"user": [Decimal("0.10")], "at": [datetime(2024, 5, 1)], "n": [1]})
+    rows.write_parquet("decimals.parquet")
+    view = FeatureView("decimals", FileSource("decimals.parquet", timestamp_field="at"), entities=["user"])
+    labels = pl.DataFrame({"user": [0.1], "event_timestamp": [datetime(2024, 5, 9)]})
+    with pytest.raises(FrameError, match=r"(?s)can never be equal.*Float64.*Decimal.*cast the label column"):
+        store.get_historical_features(labels, view)

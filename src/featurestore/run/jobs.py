@@ -138,6 +138,7 @@ class RetrievalJob:
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as a PyArrow table; labels that came as one keep their types."""
+        self._require_types()
         rows = self._rows()
         table = convert(rows.drop(self._labels.hidden), "arrow")
         if self._labels.shape.get("kind") != Kind.ARROW:
@@ -149,6 +150,7 @@ class RetrievalJob:
 
     def to_duckdb(self) -> duckdb.DuckDBPyRelation:
         """Return the rows as a relation of DuckDB's default connection."""
+        self._require_types()
         relation: duckdb.DuckDBPyRelation = convert(self.to_polars(), "duckdb")
         return relation
 
@@ -165,7 +167,8 @@ class RetrievalJob:
         for name in chosen:
             _require_number(name, frame.schema)
         as_floats = frame.select(pl.col(chosen).cast(pl.Float64))
-        return np.ascontiguousarray(as_floats.fill_null(float("nan")).to_numpy())
+        # One column would come as a view of the rows that are kept: neither PyTorch nor anybody else may write there.
+        return np.require(as_floats.fill_null(float("nan")).to_numpy(), requirements=["C", "W"])
 
     def to_torch(self, columns: Sequence[str] | None = None) -> Any:
         """Return ``columns`` (all features by default) as a tensor of 64-bit floats, with NaN where there is no value.
@@ -230,6 +233,7 @@ class RetrievalJob:
 
     def _stream(self) -> pl.LazyFrame:
         """Return the rows as a LazyFrame that makes them slice by slice, where they are many."""
+        self._require_types()
         height = self._plan.labels.height
         step = explaining.labels_at_once(self._plan)
         if self._made or step >= height or self._retrieval.columns:
@@ -248,6 +252,17 @@ class RetrievalJob:
                 yield part if columns is None else part.select(columns)
 
         return register_io_source(rows, schema=first.schema)
+
+    def _require_types(self) -> None:
+        """Refuse to write or hand on label columns of pandas in which values of different types stand."""
+        mixed = [name for name, dtype in self._plan.labels.schema.items() if isinstance(dtype, pl.Object)]
+        if mixed:
+            raise FrameError(
+                f"column {mixed[0]!r} of the labels has no type",
+                found="Python objects of different types",
+                expected="values of one type in every column, for all but .to_df() and .to_polars()",
+                fix=f"leave it out, or make text of it: labels[{mixed[0]!r}].astype(str)",
+            )
 
     def _run(self, labels: pl.DataFrame) -> pl.DataFrame:
         try:

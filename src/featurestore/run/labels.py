@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from os import PathLike, fspath
 from pathlib import Path
@@ -22,7 +22,7 @@ from featurestore.errors import (
     UnknownNameError,
 )
 from featurestore.frames import describe, kind_of, to_polars
-from featurestore.frames.base import Kind, Shape
+from featurestore.frames.base import Kind, Normal, Shape
 from featurestore.instants import every as grid
 from featurestore.instants import from_micros, to_micros
 from featurestore.planning.retrieval import Table
@@ -99,7 +99,7 @@ def read_labels(value: Any, *, sources: Mapping[str, FileSource], base: Path) ->
             expected=_KINDS,
             fix="make a frame of it, such as pl.DataFrame(...)" if kind is Kind.MAPPING else None,
         )
-    normal = to_polars(value, name="entity_df")
+    normal = _normal(value, kind)
     frame = normal.frame.lazy().collect()
     timestamp, parsed = _timestamp(frame, normal.hidden)
     hidden = normal.hidden if parsed is None else (*normal.hidden, _PARSED)
@@ -107,6 +107,39 @@ def read_labels(value: Any, *, sources: Mapping[str, FileSource], base: Path) ->
     return Labels(
         frame if parsed is None else frame.with_columns(parsed), timestamp, normal.shape, query, hidden, given
     )
+
+
+def _normal(value: Any, kind: Kind) -> Normal:
+    """Return the labels in normal form; columns of pandas that have no type there as the objects that they hold."""
+    try:
+        return to_polars(value, name="entity_df")
+    except FrameError:
+        import pandas as pd
+
+        if kind is not Kind.PANDAS or not isinstance(value, pd.DataFrame):
+            raise
+        mixed = [position for position in range(value.shape[1]) if _is_mixed(value.iloc[:, [position]])]
+        if not mixed:
+            raise
+    known = to_polars(value.drop(columns=value.columns[mixed]), name="entity_df")
+    frame = known.frame.lazy().collect()
+    shown = [name for name in frame.columns if name not in known.hidden]
+    objects = {str(value.columns[at]): pl.Series(value.iloc[:, at].tolist(), dtype=pl.Object) for at in mixed}
+    names = [str(name) for name in value.columns]
+    levels = [name for name in shown if name not in names]
+    order = [*levels, *names, *known.hidden]
+    return replace(known, frame=frame.with_columns(**objects).select(order))
+
+
+def _is_mixed(column: Any) -> bool:
+    """Return whether an object column holds values of which no type is common."""
+    if column.dtypes.iloc[0].kind != "O":
+        return False
+    try:
+        to_polars(column.reset_index(drop=True), name="entity_df")
+    except FrameError:
+        return True
+    return False
 
 
 def _own(value: Any) -> Any:
