@@ -81,6 +81,11 @@ class OnlineResponse:
         return (*self._ready.plan.join_keys, *self._ready.plan.features)
 
     @property
+    def read_at(self) -> datetime:
+        """The instant, UTC, that it answers for: ages count up to it."""
+        return from_micros(self._now)
+
+    @property
     def plan(self) -> ServingPlan:
         """Which views were read, and which columns come of them."""
         return self._ready.plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from featurestore.run.pushing import PushResult
     from featurestore.run.responses import OnlineResponse
     from featurestore.run.serving import OnlineReader
+    from featurestore.run.skew import SkewReport
     from featurestore.run.training import Context
 
 __all__ = ["Serving"]
@@ -160,6 +161,40 @@ class Serving(Materializing):
         with self.active():
             return write_to_online_store(
                 self._online(), feature_view_name, df, max_clock_skew=to_duration(max_clock_skew)
+            )
+
+    # ---- comparing -----------------------------------------------------------------------------------------------
+
+    def skew(self, views: Sequence[Any] | None = None, *, sample: int = 1000, seed: int | None = None) -> SkewReport:
+        """Compare what serving answers now with what training would say of now, for random entities of each view.
+
+        Entities are drawn from the view's history, so one that was only ever pushed ``to="online"`` is not met.
+
+        Args:
+            views: names, views and registered functions; by default all that can be online.
+            sample: entities of each view.
+            seed: draws the same entities again.
+
+        Returns:
+            For each view how many are equal to the last bit, differ, are missing online, or stale, with examples.
+
+        Raises:
+            UnknownNameError: nothing bears a name; suggests the nearest.
+            StoreUnavailableError: the online store does not answer.
+
+        Example:
+            >>> import featurestore as fs
+            >>> @fs.register_feature(name="docs.seen", entity="user", timeless=True, schema={"seen": fs.types.Int64})
+            ... def seen() -> dict[int, int]:
+            ...     return {1: 3, 2: 4}
+            >>> print(fs.skew([seen], sample=10))
+            docs.seen: 2 entities, 0 equal, 0 differing, 2 missing, 0 stale
+        """
+        from featurestore.run.skew import skew
+
+        with self.active():
+            return skew(
+                self._online(), lambda view, keys: self.online_reader(view).read(keys), views, sample=sample, seed=seed
             )
 
     # ---- parts ---------------------------------------------------------------------------------------------------
