@@ -15,6 +15,7 @@ from featurestore.declare import dispatch
 if TYPE_CHECKING:
     from featurestore import dtypes as types
     from featurestore.adapters import open_materializer
+    from featurestore.declare import aggregates as agg
     from featurestore.declare.entity import Entity, Field
     from featurestore.declare.feature import Feature
     from featurestore.declare.on_demand import OnDemandFeatureView, on_demand_feature_view
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
     from featurestore.declare.values import Categorical, Numeric
     from featurestore.declare.view import FeatureService, FeatureView
-    from featurestore.instants import every
+    from featurestore.instants import every, to_duration
     from featurestore.materializer.base import Materialization, Materializer
     from featurestore.online.base import OnlineStore
     from featurestore.resolvers import AtOrBefore, First, Last
     from featurestore.run.responses import OnlineResponse
     from featurestore.run.serving import OnlineReader
+    from featurestore.run.skew import SkewReport
+    from featurestore.server.api_keys import ApiKey, ApiKeys
+    from featurestore.server.launch import serve
     from featurestore.settings import Settings, load_settings, settings_of
     from featurestore.store import FeatureStore
 
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     get_on_demand_feature_view = fs.get_on_demand_feature_view
     get_online_features = fs.get_online_features
     get_online_features_async = fs.get_online_features_async
+    skew = fs.skew
     get_saved_dataset = fs.get_saved_dataset
     lineage = fs.lineage
     list_data_sources = fs.list_data_sources
@@ -69,6 +74,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "ApiKey": "featurestore.server.api_keys",
+    "ApiKeys": "featurestore.server.api_keys",
     "AtOrBefore": "featurestore.resolvers",
     "Categorical": "featurestore.declare.values",
     "Column": "featurestore.declare.params",
@@ -88,6 +95,7 @@ _WHERE = {
     "OnDemandFeatureView": "featurestore.declare.on_demand",
     "OnlineReader": "featurestore.run.serving",
     "OnlineResponse": "featurestore.run.responses",
+    "SkewReport": "featurestore.run.skew",
     "OnlineStore": "featurestore.online.base",
     "PushSource": "featurestore.declare.source",
     "RequestSource": "featurestore.declare.source",
@@ -96,9 +104,14 @@ _WHERE = {
     "load_settings": "featurestore.settings",
     "on_demand_feature_view": "featurestore.declare.on_demand",
     "open_materializer": "featurestore.adapters",
+    "serve": "featurestore.server.launch",
     "settings_of": "featurestore.settings",
+    "to_duration": "featurestore.instants",
 }
 """Public names and the modules that they come from, loaded on first use."""
+
+_MODULES = {"agg": "featurestore.declare.aggregates", "types": "featurestore.dtypes"}
+"""Public names that are modules."""
 
 _OF_DEFAULT_STORE = (
     "add_decorator",
@@ -116,6 +129,7 @@ _OF_DEFAULT_STORE = (
     "get_on_demand_feature_view",
     "get_online_features",
     "get_online_features_async",
+    "skew",
     "get_saved_dataset",
     "lineage",
     "list_data_sources",
@@ -137,6 +151,8 @@ _OF_DEFAULT_STORE = (
 """Names that are attributes of the default store."""
 
 __all__ = [
+    "ApiKey",
+    "ApiKeys",
     "AtOrBefore",
     "Categorical",
     "Column",
@@ -160,8 +176,10 @@ __all__ = [
     "PushSource",
     "RequestSource",
     "Settings",
+    "SkewReport",
     "add_decorator",
     "add_features",
+    "agg",
     "apply",
     "config",
     "describe",
@@ -195,7 +213,10 @@ __all__ = [
     "register_feature",
     "register_source",
     "remove_decorator",
+    "serve",
     "settings_of",
+    "skew",
+    "to_duration",
     "types",
     "with_params",
     "write_to_online_store",
@@ -227,8 +248,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(_default(), name)
     elif name in _WHERE:
         value = getattr(importlib.import_module(_WHERE[name]), name)
-    elif name == "types":
-        value = importlib.import_module("featurestore.dtypes")
+    elif name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
     else:
         raise AttributeError(f"module 'featurestore' has no attribute {name!r}")
     globals()[name] = value
