@@ -84,6 +84,22 @@ class Aggregate:
     of_period: str = "sum"
     """For a lag, what a period is reduced to."""
 
+    @property
+    def reach(self) -> timedelta | None:
+        """How long before t the oldest event can be that is in the window; ``None`` where it may be of any age."""
+        if self.every is not None and (self.window is not None or self.n is not None):
+            length = self.window if self.window is not None else (self.n or 0) * self.every
+            return length + self.every + self.offset + _DAY  # A day: zones change their clocks.
+        return None if self.window is None else self.window + self.offset
+
+    def __str__(self) -> str:
+        of = "" if self.column is None else f" of {self.column}"
+        over = "" if self.function == "lag" else f" over {'all time' if self.window is None else _text(self.window)}"
+        every = "" if self.every is None else f" by {_text(self.every)} of {self.tz}"
+        function = f"{self.of_period} {self.n} periods ago" if self.function == "lag" else self.function
+        moved = f" until {_text(self.offset)} before" if self.offset else ""
+        return f"{function}{of}{over}{every}{moved}{'' if self.where is None else f' where {self.where}'}"
+
 
 def sum(column: str, window: str | timedelta | None = None, **options: Any) -> Aggregate:
     """Return the sum of a column: of integers exact, of floats the correctly rounded exact sum; 0 without events.

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from featurestore.declare import dispatch
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.kinds import Kind
 from featurestore.declare.params import Param
 from featurestore.declare.values import ValueType
@@ -63,6 +64,10 @@ class Declaration:
     """Column that decides between rows of a timeline of equal key and event timestamp."""
     available_at: str | None = None
     """Column that says when a row of a timeline became known."""
+    aggregates: tuple[Aggregate, ...] = ()
+    """The features of a window, which its rows are the events of."""
+    event_id: str | None = None
+    """Column that says which of these rows are one event."""
     timeless: bool = False
     """Whether a table may be joined to labels of any time."""
     schema: Mapping[str, Any] | None = None
@@ -120,7 +125,7 @@ class Feature(Generic[P, R]):
 
     @property
     def kind(self) -> Kind:
-        """Table, as-of, timeline or column."""
+        """Table, as-of, timeline, window or column."""
         return self.declaration.kind
 
     @property

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.docstrings import parse, tags_of
 from featurestore.declare.feature import Declaration, Feature, Metadata
 from featurestore.declare.kinds import Kind, kind_of
 from featurestore.declare.params import Param, params_of
 from featurestore.declare.values import ValueType
+from featurestore.declare.windowed import checked_aggregates
 from featurestore.errors import RegistrationError, closest
 from featurestore.instants import to_duration
 
@@ -38,6 +40,8 @@ class Options:
     timestamp: str | None = None
     created: str | None = None
     available_at: str | None = None
+    aggregates: Sequence[Aggregate] | None = None
+    event_id: str | None = None
     timeless: bool = False
     inputs: Names | None = None
     owner: str | None = None
@@ -78,7 +82,9 @@ def feature_of(function: Callable[..., Any], options: Options) -> Feature[..., A
     name, qualified_name = _names(function, options.name, module, interactive=interactive)
     params = params_of(inspect.signature(function), function)
     inputs = None if options.inputs is None else _words("inputs", options.inputs)
-    kind = kind_of(params, inputs=inputs, timestamp=options.timestamp)
+    ttl = _duration(options.ttl)
+    aggregates = checked_aggregates(f"function {name!r}", options.aggregates, ttl=ttl, event_id=options.event_id)
+    kind = kind_of(params, inputs=inputs, timestamp=options.timestamp, aggregates=aggregates)
     _require_times(kind, options, name)
     declaration = Declaration(
         name=name,
@@ -88,12 +94,14 @@ def feature_of(function: Callable[..., Any], options: Options) -> Feature[..., A
         metadata=_metadata(function, options),
         entity=() if options.entity is None else _words("entity", options.entity),
         inputs=_inputs(kind, inputs, params, name),
-        ttl=_duration(options.ttl),
+        ttl=ttl,
         every=_duration(options.every),
         max_age=_duration(options.max_age),
         timestamp=options.timestamp,
         created=options.created,
         available_at=options.available_at,
+        aggregates=aggregates,
+        event_id=options.event_id,
         timeless=options.timeless,
         schema=None if options.schema is None else dict(options.schema),
         value_type=options.value_type,
@@ -210,7 +218,8 @@ def _require_times(kind: Kind, options: Options, name: str) -> None:
     """Refuse options about time that the function's kind has no use for."""
     columns = {"timestamp": options.timestamp, "created": options.created, "available_at": options.available_at}
     given = {option: column for option, column in columns.items() if column is not None}
-    if kind is not Kind.TIMELINE and given:
+    given |= {"aggregates": "[...]"} if options.aggregates else {}
+    if not kind.has_times and given:
         raise RegistrationError(
             f"{name} has no rows with times of their own",
             found=", ".join(f"{option}={column!r}" for option, column in given.items()),

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.entity import Entity, Field
 from featurestore.declare.naming import require_name
 from featurestore.declare.source import Source
+from featurestore.declare.windowed import checked_aggregates
 from featurestore.errors import RegistrationError, UnknownNameError
 from featurestore.instants import to_duration
 
@@ -68,6 +70,9 @@ class FeatureView:
         description: one line.
         tags: by name.
         owner: who answers for it.
+        aggregates: makes it a window view: its features are these, over the rows of the source as events, and
+            ``schema`` has the types of its columns. See `featurestore.agg`.
+        event_id: of a window view, the column that says which rows are one event.
 
     Example:
         >>> from featurestore import FileSource
@@ -86,6 +91,8 @@ class FeatureView:
     description: str
     tags: Mapping[str, str]
     owner: str
+    aggregates: tuple[Aggregate, ...]
+    event_id: str | None
 
     def __init__(
         self,
@@ -100,23 +107,33 @@ class FeatureView:
         description: str = "",
         tags: Mapping[str, str] | None = None,
         owner: str = "",
+        aggregates: Sequence[Aggregate] | None = None,
+        event_id: str | None = None,
     ) -> None:
         require_name("feature view", name)
         fields = tuple(schema or ())
         _require_distinct(name, fields)
+        age = (to_duration(ttl) if ttl is not None else None) or None
         for attribute, value in (
             ("name", name),
             ("source", source),
             ("schema", fields),
             ("entities", tuple(entities or ())),
-            ("ttl", (to_duration(ttl) if ttl is not None else None) or None),
+            ("ttl", age),
             ("online", online),
             ("offline", offline),
             ("description", description),
             ("tags", dict(tags or {})),
             ("owner", owner),
+            ("aggregates", checked_aggregates(f"feature view {name!r}", aggregates, ttl=age, event_id=event_id)),
+            ("event_id", event_id),
         ):
             object.__setattr__(self, attribute, value)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features, as far as they are declared: the aggregates of a window view, else the schema."""
+        return tuple(each.name for each in self.aggregates or self.schema)
 
     def __getitem__(self, features: Sequence[str]) -> Projection:
         return Projection(self, _chosen(self, features))
@@ -171,7 +188,7 @@ class FeatureService:
 
 def _chosen(view: FeatureView, features: Sequence[str]) -> tuple[str, ...]:
     chosen = (features,) if isinstance(features, str) else tuple(features)
-    known = [field.name for field in view.schema]
+    known = view.feature_names
     for name in chosen if known else ():
         if name not in known:
             raise UnknownNameError.among(f"feature of view {view.name!r} called", name, known)

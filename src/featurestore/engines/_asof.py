@@ -18,7 +18,7 @@ import polars as pl
 
 from featurestore.engines._codes import Ints
 
-__all__ = ["NEVER", "Mend", "SortedLabels", "newest_rows", "sort_labels"]
+__all__ = ["NEVER", "Mend", "SortedLabels", "SortedRows", "newest_rows", "sort_labels", "sort_rows"]
 
 NEVER = int(np.iinfo(np.int64).max)
 """The time of rows without one: after every label."""
@@ -66,6 +66,47 @@ def _order(code: Ints, at: Ints, size: int) -> npt.NDArray[np.integer]:
     if _fits(size, bits):
         return _arg_sort((code << bits) + (at - low))
     return np.lexsort((at, code))
+
+
+@dataclass(frozen=True, slots=True)
+class SortedRows:
+    """Rows that some label may see, sorted by key and time."""
+
+    rows: Ints
+    """Of each one its position among all the rows."""
+    composed: Ints
+    clock: _Clock | None
+    """None where there are no rows."""
+
+    def before(self, labels: SortedLabels, at: Ints) -> Ints:
+        """Return for each label the position of the first row of its key that is not before ``at``."""
+        if self.clock is None:
+            return np.zeros(len(at), np.int64)
+        wanted = (labels.code << self.clock.bits) + self.clock.labels(at - 1)
+        return np.searchsorted(self.composed, wanted, side="right")
+
+
+def sort_rows(labels: SortedLabels, code: Ints, at: Ints, available: Ints | None, mend: Mend | None) -> SortedRows:
+    """Return the rows that become visible to any of the labels, in their order.
+
+    Args:
+        labels: the labels.
+        code: of each row, the number of its key; -1 for keys that no label has.
+        at: of each row, its event timestamp; `NEVER` if it has none.
+        available: of each row, when it became known, where that is not with the event.
+        mend: orders rows of equal key and event timestamp; None leaves them in any order.
+    """
+    kept = (code >= 0) & ((at if available is None else np.maximum(at, available)) <= labels.latest)
+    rows = np.flatnonzero(kept)
+    if not len(rows):
+        return SortedRows(rows, np.zeros(0, np.int64), None)
+    clock = _clock(labels, at[rows], None)
+    composed = (code[rows] << clock.bits) + clock.rows(at[rows])
+    order = _arg_sort(composed)
+    ordered = composed[order]
+    if mend is not None:
+        _mend_runs(order, ordered, lambda part, run: mend(rows[part], run))
+    return SortedRows(rows[order], ordered, clock)
 
 
 def newest_rows(labels: SortedLabels, code: Ints, at: Ints, available: Ints | None, mend: Mend) -> Ints:

@@ -11,6 +11,7 @@ from featurestore.engines import _keys, _times
 from featurestore.errors import ColumnClashError, MissingColumnError
 from featurestore.planning.scans import Read
 from featurestore.planning.training import TrainingPlan, ViewJoin
+from featurestore.windows.kernel import result_type
 
 __all__ = ["AVAILABLE", "CREATED", "EVENT", "KEY", "OpenPlan", "OpenRead", "open_plan"]
 
@@ -98,12 +99,15 @@ def open_plan(plan: TrainingPlan) -> OpenPlan:
 
     Raises:
         MissingColumnError: a source lacks a column that the plan names.
-        FrameError: a time that is no time, or keys of types that cannot be equal.
+        FrameError: a time that is no time, keys of types that cannot be equal, or an aggregate of a type that has none.
         ColumnClashError: a field mapping that gives two columns one name.
     """
     schema = plan.labels.schema
     _times.check_time(plan.timestamp, schema[plan.timestamp], where="the labels")
     reads = {read: _open(read) for read in plan.reads}
+    for view in plan.views:
+        for aggregate in view.aggregates:
+            result_type(aggregate, reads[plan.read_of(view)].schema)
     types = {view: _key_types(view, schema, reads[plan.read_of(view)].schema) for view in plan.views}
     return OpenPlan(plan, reads, types)
 

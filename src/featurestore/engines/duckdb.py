@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -21,6 +21,7 @@ from featurestore.engines._results import Stamps, assembled, view_columns
 from featurestore.engines._selection import Relation, selection
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, OpenPlan, OpenRead, open_plan
 from featurestore.engines._ties import canonical_columns
+from featurestore.engines.polars import PolarsEngine
 from featurestore.planning.training import TrainingPlan, ViewJoin
 
 __all__ = ["DuckDBEngine"]
@@ -49,9 +50,11 @@ class DuckDBEngine:
     def join(self, plan: TrainingPlan) -> pl.DataFrame:
         """Return the labels of ``plan`` with its outputs appended. See `featurestore.engines.base.Engine.join`."""
         opened = open_plan(plan)
+        windows = _windows(plan)
         with tempfile.TemporaryDirectory(dir=self.temp_directory) as spill, closing(self._connect(plan, spill)) as db:
             reads = opened.reads.values()
-            return assembled(plan, [part for source in reads for part in _join_read(db, opened, source)])
+            parts = [part for source in reads for part in _join_read(db, opened, source)]
+            return assembled(plan, [*parts, *([] if windows is None else [windows])])
 
     def _connect(self, plan: TrainingPlan, spill: str) -> duckdb.DuckDBPyConnection:
         limit = self.memory_limit or (plan.memory_limit and _left_for_duckdb(plan, plan.memory_limit))
@@ -75,7 +78,7 @@ def _left_for_duckdb(plan: TrainingPlan, limit: int) -> int:
 
 
 def _join_read(db: duckdb.DuckDBPyConnection, opened: OpenPlan, source: OpenRead) -> Iterator[pl.DataFrame]:
-    views = [view for view in opened.plan.views if opened.read_of(view) is source]
+    views = [view for view in opened.plan.views if opened.read_of(view) is source and not view.aggregates]
     by_position = [view for view in views if not _parquet.is_plain(opened, view)]
     rows = source.rows(ties=True).collect() if by_position else None
     for view in views:
@@ -83,6 +86,15 @@ def _join_read(db: duckdb.DuckDBPyConnection, opened: OpenPlan, source: OpenRead
             yield _join_by_position(db, opened, view, rows)
         else:
             yield _join_by_value(db, opened, view)
+
+
+def _windows(plan: TrainingPlan) -> pl.DataFrame | None:
+    """Return the columns of views of windows, which both engines compute alike: in memory, in parts where need be."""
+    views = tuple(view for view in plan.views if view.aggregates)
+    if not views:
+        return None
+    outputs = tuple(output for view in views for output in view.outputs)
+    return PolarsEngine().join(replace(plan, views=views, outputs=outputs)).select(outputs)
 
 
 def _join_by_value(db: duckdb.DuckDBPyConnection, opened: OpenPlan, view: ViewJoin) -> pl.DataFrame:

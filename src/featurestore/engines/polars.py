@@ -16,6 +16,7 @@ from featurestore.engines._labels import integers, label_times
 from featurestore.engines._mending import Mender
 from featurestore.engines._results import Stamps, assembled, view_columns
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, OpenPlan, OpenRead, open_plan
+from featurestore.engines._windows import LabelSide, Rows, window_columns
 from featurestore.planning.training import TrainingPlan, ViewJoin
 
 __all__ = ["PolarsEngine"]
@@ -124,11 +125,20 @@ def _join_view(opened: OpenPlan, view: ViewJoin, rows: pl.DataFrame, side: _Side
     times = {name: _times_of(rows, expression) for name, expression in source.normal_times().items() if name != CREATED}
     at = times.get(EVENT, np.zeros(rows.height, np.int64))
     mend = Mender(source, keys, view.fields, rows, side.labels.latest)
+    if view.aggregates:
+        events = Rows(rows.select(_event_columns(view)), code, at, times.get(AVAILABLE), mend)
+        asked = LabelSide(side.labels, label_times(opened.plan), opened.plan.labels.select(view.label_columns))
+        return window_columns(view, asked, events)
     found = newest_rows(side.labels, code, at, times.get(AVAILABLE), mend)
     positions = np.full(opened.plan.labels.height, -1, np.int64)
     positions[side.labels.position] = found
     stamps = None if view.scan.timestamp is None else Stamps(at, label_times(opened.plan))
     return view_columns(view, rows, positions, stamps)
+
+
+def _event_columns(view: ViewJoin) -> list[str]:
+    # With the event timestamp, as a frame without columns has no rows.
+    return list(dict.fromkeys([*view.scan.times[:1], *view.columns]))
 
 
 def _times_of(rows: pl.DataFrame, expression: pl.Expr) -> Ints:

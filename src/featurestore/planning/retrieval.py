@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.entity import Entity
 from featurestore.declare.feature import Feature
 from featurestore.declare.kinds import Kind
@@ -87,8 +88,19 @@ class Table:
     """The features, in declared order."""
     ttl: timedelta | None = None
     snapshots: tuple[int, ...] | None = None
+    aggregates: tuple[Aggregate, ...] = ()
+    """The features of a window view; ``fields`` are then the columns of its events."""
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns that each aggregate names, by the name of the aggregate."""
+    event_id: str | None = None
+    """Column that says which rows are one event."""
     dimensions: tuple[tuple[str, str], ...] = ()
     """Pairs of a label column that is a parameter of a function and the scan's column that has its values."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What may be asked for, in declared order."""
+        return tuple(one.name for one in self.aggregates) or self.fields
 
     @property
     def ttl_micros(self) -> int | None:
@@ -196,8 +208,9 @@ def _require_fields(asked: Asked) -> None:
 
 def _declared(view: View) -> tuple[str, ...]:
     if isinstance(view, Feature):
-        return tuple(view.declaration.schema or ())
-    return tuple(one.name for one in view.schema)
+        aggregates = tuple(one.name for one in view.declaration.aggregates)
+        return aggregates or tuple(view.declaration.schema or ())
+    return view.feature_names if isinstance(view, FeatureView) else tuple(one.name for one in view.schema)
 
 
 def _require_known(asked: Asked, fields: Sequence[str]) -> None:
@@ -270,13 +283,11 @@ def _alike(one: View, other: View) -> bool:
         return True
     if not (isinstance(one, FeatureView) and isinstance(other, FeatureView)):
         return False
-    same = (one.name, one.source, one.ttl, _entity_names(one)) == (
-        other.name,
-        other.source,
-        other.ttl,
-        _entity_names(other),
-    )
-    return same and (not one.schema or not other.schema or one.schema == other.schema)
+    return _said(one) == _said(other) and (not one.schema or not other.schema or one.schema == other.schema)
+
+
+def _said(view: FeatureView) -> tuple[object, ...]:
+    return view.name, view.source, view.ttl, _entity_names(view), view.aggregates, view.event_id
 
 
 def _entity_names(view: FeatureView) -> list[str]:
@@ -374,22 +385,27 @@ class _Naming:
         return {name: f"{one.name}__{name}" if self.full else name for name in names}
 
     def _features(self, one: Asked) -> tuple[str, ...]:
-        fields = self.tables[one.identity].fields if one.is_joined else _declared(one.view)
+        fields = self.tables[one.identity].features if one.is_joined else _declared(one.view)
         _require_known(one, fields)
         return fields if one.features is None else one.features
 
 
 def _view(one: Asked, naming: _Naming, *, event_timestamps: bool, statuses: bool) -> ViewJoin:
     table = naming.tables[one.identity]
+    asked = naming.of(one)
+    aggregates = tuple(each for each in table.aggregates if each.name in asked)
+    named = [column for each in aggregates for column in table.inputs[each.name]]
     return ViewJoin(
         one.name,
         table.scan,
         _keys(one, table),
         tuple(
-            Selected(feature, column, f"{column}__status" if statuses else None)
-            for feature, column in naming.of(one).items()
+            Selected(feature, column, f"{column}__status" if statuses else None) for feature, column in asked.items()
         ),
         fields=table.fields,
+        aggregates=aggregates,
+        columns=tuple(dict.fromkeys([*named, *([table.event_id] if aggregates and table.event_id else [])])),
+        event_id=table.event_id if aggregates else None,
         ttl=table.ttl_micros,
         event_timestamp=f"{one.name}__event_timestamp" if event_timestamps else None,
         snapshots=table.snapshots,

@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from featurestore.declare.aggregates import Aggregate
 from featurestore.errors import ColumnClashError, ConfigurationError, MissingColumnError
 from featurestore.planning.scans import KeyRange, Read, Scan
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Selected", "Status", "Survey", "TrainingPlan", "ViewJoin", "plan_training"]
 
+_MICROSECOND = timedelta(microseconds=1)
 _UNKNOWN_WIDTH = 16
 """Bytes a value of a column is taken to need in the estimate where the survey does not say."""
 _WORKING_BYTES = 128
@@ -86,6 +89,13 @@ class ViewJoin:
     event_timestamp: str | None = None
     """Column of the result for the event timestamp of the row that the values came from (null where they came from
     none), if wanted. UTC microseconds."""
+    aggregates: tuple[Aggregate, ...] = ()
+    """The features of a window view, in the order asked: each is over the visible events of its window, which ends
+    before t. `selected` names them; the rows of the scan are the events, and `fields` their declared columns."""
+    columns: tuple[str, ...] = ()
+    """The columns of the scan that the aggregates, and the event id, name."""
+    event_id: str | None = None
+    """Column of the scan: rows of a key with one event id are one event, the one that became known first."""
     snapshots: tuple[int, ...] | None = None
     """For a view of which the newest result replaces the older ones as a whole: the event timestamps, in UTC
     microseconds, of all its results. A key absent from the newest at t is `NOT_FOUND`. None: rows replace rows."""
@@ -101,11 +111,28 @@ class ViewJoin:
         return tuple(column for _, column in self.keys)
 
     @property
+    def value_columns(self) -> tuple[str, ...]:
+        """The scan's columns that the features are, or are computed from."""
+        return self.columns if self.aggregates else tuple(one.field for one in self.selected)
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The columns that the view adds to the result, features first."""
         features = [one.output for one in self.selected]
         statuses = [one.status for one in self.selected if one.status is not None]
         return (*features, *statuses, *([self.event_timestamp] if self.event_timestamp else []))
+
+    @property
+    def earliest(self) -> int | None:
+        """How many microseconds before the first label a row can be that is needed; None where it may be of any age."""
+        if not self.aggregates:
+            # An expired row still tells OUTSIDE_MAX_AGE from NOT_FOUND, so statuses need rows of any age.
+            return None if self.wants_statuses else self.max_age
+        reaches = [one.reach for one in self.aggregates]
+        known = [reach // _MICROSECOND for reach in reaches if reach is not None]
+        # Of one event id, a row outside of all windows may be the one that counts.
+        any_age = len(known) < len(reaches) or self.event_id is not None or self.event_timestamp is not None
+        return None if any_age else max(known)
 
     @property
     def wants_statuses(self) -> bool:
@@ -239,7 +266,7 @@ def _scans(views: Iterable[ViewJoin]) -> list[Scan]:
 
 
 def _read(scan: Scan, views: Sequence[ViewJoin], survey: Survey) -> Read:
-    selected = (one.field for view in views for one in view.selected)
+    selected = (name for view in views for name in view.value_columns)
     keys = chain.from_iterable(view.source_columns for view in views)
     columns = tuple(dict.fromkeys([*keys, *scan.times, *selected]))
     declared = dict.fromkeys(chain.from_iterable(view.fields for view in views))
@@ -256,10 +283,9 @@ def _read(scan: Scan, views: Sequence[ViewJoin], survey: Survey) -> Read:
 
 
 def _earliest(scan: Scan, views: Sequence[ViewJoin], survey: Survey) -> int | None:
-    # An expired row still tells OUTSIDE_MAX_AGE from NOT_FOUND, so statuses need rows of any age.
-    if scan.timestamp is None or survey.earliest is None or any(view.wants_statuses for view in views):
+    if scan.timestamp is None or survey.earliest is None:
         return None
-    ages = [view.max_age for view in views]
+    ages = [view.earliest for view in views]
     limits = [age for age in ages if age is not None]
     return survey.earliest - max(limits) if len(limits) == len(ages) else None
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from featurestore.repository.documents import Document, ObjectKind, decode_dtype, plain_text
+from featurestore.repository.documents import Document, ObjectKind, decode_aggregates, decode_dtype, plain_text
 from featurestore.repository.repository import Repository
 
 __all__ = ["Action", "Change", "FieldChange", "apply_changes", "changes"]
 
 Action: TypeAlias = Literal["add", "remove", "rename", "change"]
 
-_LISTS_BY_NAME = ("schema", "params")
+_LISTS_BY_NAME = ("schema", "params", "aggregates")
 """Parts of a document that are lists of things with names."""
+
+_OF_ITS_TYPE = ("function", "of_period", "by", "categories")
+"""Parts of an aggregate on which the type of its values may depend."""
 
 _KEY_PARTS = {
     ObjectKind.ENTITY: {"join_keys", "value_type"},
@@ -208,7 +211,7 @@ def _entries(part: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 
 
 def _named_parts(part: str, old: Mapping[str, Document], new: Mapping[str, Document]) -> Iterator[FieldChange]:
-    what = "feature" if part == "schema" else "parameter"
+    what = "parameter" if part == "params" else "feature"
     renamed = _renamed_parts(old, new)
     for name, document in old.items():
         path = f"{part}.{name}"
@@ -240,7 +243,8 @@ def _part_changes(path: str, what: str, name: str, old: Document, new: Document)
         yield FieldChange(path, before, after, f"{what} {name!r} changes its type from {before} to {after}")
     for part in sorted({*old, *new} - {"dtype", "name"}):
         if old.get(part) != new.get(part):
-            yield FieldChange(f"{path}.{part}", old.get(part), new.get(part))
+            breaking = f"{what} {name!r} is computed otherwise" if part in _OF_ITS_TYPE else ""
+            yield FieldChange(f"{path}.{part}", old.get(part), new.get(part), breaking)
 
 
 def _by_name(parts: Any) -> dict[str, Document]:
@@ -250,6 +254,8 @@ def _by_name(parts: Any) -> dict[str, Document]:
 
 
 def _part_text(document: Document) -> str:
+    if "function" in document:
+        return str(decode_aggregates([document])[0])
     return _type_text(document["dtype"]) if "dtype" in document else str(document.get("annotation", ""))
 
 

@@ -24,8 +24,7 @@ from featurestore.declare.source import FileSource, KafkaSource, PushSource, Req
 from featurestore.declare.values import Categorical, Numeric
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import RegistrationError
-from featurestore.instants import to_duration
-from featurestore.instants import duration_text
+from featurestore.instants import duration_text, to_duration
 
 __all__ = [
     "AnySource",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.feature import Feature
+from featurestore.declare.view import FeatureView
 from featurestore.repository.repository import AnyView
 
 __all__ = ["ListedFeature", "features_of", "tagged"]
@@ -49,18 +52,37 @@ def tagged(declared: Iterable[T], tags: Mapping[str, str] | None) -> tuple[T, ..
     return tuple(each for each in declared if _has(_tags(each), tags or {}))
 
 
-def features_of(view: AnyView) -> Iterator[ListedFeature]:
-    """Yield the features of ``view``, in declared order. A function that declares no columns is one feature."""
+def features_of(view: AnyView, types: Mapping[str, object] = MappingProxyType({})) -> Iterator[ListedFeature]:
+    """Yield the features of ``view``, in declared order. A function that declares no columns is one feature.
+
+    Args:
+        view: any view or function.
+        types: of its aggregates, as far as they are known.
+    """
+    aggregates = _aggregates(view)
+    keys, tags = _keys(view), _tags(view)
+    if aggregates:
+        for one in aggregates:
+            yield ListedFeature(one.name, view.name, _text(types.get(one.name, "")), keys, str(one), tags)
+    elif isinstance(view, Feature):
+        for name, dtype in (view.declaration.schema or {view.name: ""}).items():
+            yield ListedFeature(name, view.name, _text(dtype), keys, view.metadata.summary, tags)
+    else:
+        for each in view.schema:
+            yield ListedFeature(each.name, view.name, str(each.dtype), keys, each.description, each.tags)
+
+
+def _keys(view: AnyView) -> tuple[str, ...]:
     if isinstance(view, Feature):
-        declared = view.declaration.schema or {view.name: ""}
-        summary, tags = view.metadata.summary, view.metadata.tags
-        for name, dtype in declared.items():
-            yield ListedFeature(name, view.name, _text(dtype), view.entity, summary, tags)
-        return
+        return view.entity
     entities = getattr(view, "entities", ())
-    keys = tuple(key for each in entities for key in ([each] if isinstance(each, str) else each.join_keys))
-    for each in view.schema:
-        yield ListedFeature(each.name, view.name, str(each.dtype), keys, each.description, each.tags)
+    return tuple(key for each in entities for key in ([each] if isinstance(each, str) else each.join_keys))
+
+
+def _aggregates(view: AnyView) -> tuple[Aggregate, ...]:
+    if isinstance(view, Feature):
+        return view.declaration.aggregates
+    return view.aggregates if isinstance(view, FeatureView) else ()
 
 
 def _has(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

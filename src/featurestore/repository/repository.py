@@ -20,6 +20,7 @@ from featurestore.repository.documents import (
     AnySource,
     Document,
     ObjectKind,
+    decode_aggregates,
     decode_entity,
     decode_fields,
     decode_source,
@@ -229,6 +230,7 @@ class Repository:
         source: Any = self.source(options.pop("source"))
         options["entities"] = [self.entity(each) for each in options.get("entities", ())]
         options["schema"] = decode_fields(options.get("schema", ()))
+        options["aggregates"] = decode_aggregates(options.get("aggregates", ()))
         options.setdefault("online", False)
         return FeatureView(name, source, **options)
 

@@ -111,6 +111,31 @@ def _view_problems(repository: Repository) -> Iterator[RegistrationError]:
         yield from _unknown(repository, f"feature view {name!r}", ObjectKind.ENTITY, document.get("entities", ()))
         yield from _repeated(f"feature view {name!r} names an entity twice", document.get("entities", ()))
         yield from _key_problems(repository, name, document)
+        yield from _aggregate_problems(f"feature view {name!r}", _keys_of(repository, name), document)
+    for name in repository.names(ObjectKind.FUNCTION):
+        document = repository.documents[ObjectKind.FUNCTION][name]
+        yield from _aggregate_problems(f"function {name!r}", document.get("entity", ()), document)
+
+
+def _aggregate_problems(where: str, keys: Iterable[str], document: Document) -> Iterator[RegistrationError]:
+    aggregates = document.get("aggregates", ())
+    names = [each["name"] for each in aggregates]
+    yield from _repeated(f"{where} has two aggregates of one name", names)
+    yield from _repeated(f"{where} has an aggregate that is called as a join key", [*{*keys}, *{*names}])
+    if aggregates and "ttl" in document:
+        yield RegistrationError(
+            f"{where} has aggregates and a ttl",
+            found=f"ttl {document['ttl']}",
+            expected="windows, which say themselves how long an event counts",
+            fix="leave ttl= out",
+        )
+    for each in aggregates:
+        if ("by" in each) != bool(each.get("categories")):
+            yield RegistrationError(
+                f"aggregate {each['name']!r} of {where} needs by= and categories= together",
+                found=f"by {each.get('by')!r}, categories {each.get('categories')!r}",
+                expected="the column, and the values that get a part of their own",
+            )
 
 
 def _key_problems(repository: Repository, view: str, document: Document) -> Iterator[RegistrationError]:
@@ -159,7 +184,8 @@ def _selection_problems(repository: Repository, where: str, selection: Document)
     if name not in repository.documents[ObjectKind.VIEW]:
         yield _unknown_name(where, "feature view", name, repository.view_names())
         return
-    known = [field["name"] for field in repository.documents[ObjectKind.VIEW][name].get("schema", ())]
+    view = repository.documents[ObjectKind.VIEW][name]
+    known = [each["name"] for each in view.get("aggregates", ()) or view.get("schema", ())]
     for feature in selection.get("features", ()) if known else ():
         if feature not in known:
             yield _unknown_name(where, f"feature of view {name!r}", feature, known)

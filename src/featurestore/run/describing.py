@@ -55,7 +55,7 @@ def _named(feature: AnyFeature, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _options(declaration: Declaration) -> Iterator[str]:
-    for name in ("value_type", "ttl", "every", "max_age", "timestamp", "created", "available_at"):
+    for name in ("value_type", "ttl", "every", "max_age", "timestamp", "created", "available_at", "event_id"):
         value = getattr(declaration, name)
         if value is not None:
             yield f"{name}: {str(value).removesuffix(', 0:00:00')}"
@@ -64,6 +64,8 @@ def _options(declaration: Declaration) -> Iterator[str]:
 
 
 def _schema(session: Session, feature: AnyFeature, records: tuple[Materialization, ...]) -> Mapping[str, str]:
+    if feature.declaration.aggregates:
+        return {each.name: str(each) for each in feature.declaration.aggregates}
     if feature.declaration.schema:
         return {name: _type_name(dtype) for name, dtype in feature.declaration.schema.items()}
     newest = max(records, key=lambda record: record.created, default=None)

@@ -20,6 +20,7 @@ from featurestore.errors import ParameterError
 from featurestore.log.parquet import PUSH, EventLog, schema_of
 from featurestore.planning.retrieval import Table, join_keys
 from featurestore.planning.scans import Scan
+from featurestore.run.aggregated import windowed
 from featurestore.run.casting import as_type, lossless, recast
 from featurestore.run.sources import scan_of
 from featurestore.run.text_files import declared_types
@@ -92,7 +93,7 @@ def _in_files(context: Context, view: FeatureView, source: FileSource, name: str
     keys = join_keys(view, context.known.entities)
     declared = [one.name for one in view.schema if one.name not in keys]
     rest = [column for column in schema if column not in {*keys, *scan.times}]
-    return Table(scan, keys, tuple(declared or rest), view.ttl)
+    return windowed(Table(scan, keys, tuple(declared or rest), view.ttl), view.aggregates, view.event_id)
 
 
 def source_names(views: Sequence[FeatureView]) -> dict[int, str]:
@@ -128,7 +129,8 @@ def _pushed_only(context: Context, view: FeatureView, name: str) -> Table:
             fix="batch_source=FileSource(...), or schema=[Field(...)]",
         )
     empty = pl.LazyFrame(schema={**types, TIMESTAMP: _UTC})
-    return Table(Scan(name, lambda: empty, TIMESTAMP), keys, names, view.ttl)
+    table = Table(Scan(name, lambda: empty, TIMESTAMP), keys, names, view.ttl)
+    return windowed(table, view.aggregates, view.event_id)
 
 
 def _pushed_types(context: Context, view: FeatureView) -> dict[str, pl.DataType]:

@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 
 from featurestore.declare.feature import Feature
-from featurestore.declare.kinds import Kind
 from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureView
 from featurestore.engines import _keys, _times
@@ -160,7 +159,7 @@ def _names(view: FeatureView | AnyFeature) -> _Names:
 
 def _of_function(feature: AnyFeature) -> _Names:
     declared = feature.declaration
-    if feature.kind is not Kind.TIMELINE or declared.timestamp is None or feature.params:
+    if not feature.kind.has_times or declared.timestamp is None or feature.params:
         raise ParameterError(
             f"nothing can be pushed to {feature.qualified_name}",
             found=f"a {feature.kind} function" + (f" of {feature.params[0].name}" if feature.params else ""),

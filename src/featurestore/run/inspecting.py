@@ -44,7 +44,7 @@ def completed(draft: Draft, before: Repository, base: Path, *, look: bool = True
     for view in _to_inspect(draft.repository, before) if look else ():
         schema = inspection.schema_of(view)
         if schema is not None:
-            inspection.problems.extend(_problems(view, schema))
+            inspection.problems.extend([*_problems(view, schema), *_aggregate_problems(view, schema)])
             if not view.schema:
                 found[view.name] = encode(_with_schema(view, schema))
     views = {**draft.repository.documents[ObjectKind.VIEW], **found}
@@ -115,10 +115,27 @@ def _problems(view: FeatureView, schema: pl.Schema) -> Iterator[RegistrationErro
             )
 
 
-def _missing(view: FeatureView, column: str, columns: Iterable[str]) -> RegistrationError:
+def _aggregate_problems(view: FeatureView, schema: pl.Schema) -> Iterator[FeatureStoreError]:
+    """Yield what is wrong with the aggregates of a view whose source has the columns ``schema``."""
+    if not view.aggregates:
+        return
+    from featurestore.run.aggregated import event_columns, feature_types
+
+    if view.event_id is not None and view.event_id not in schema:
+        yield _missing(view, view.event_id, schema)
+    for aggregate in view.aggregates:
+        try:
+            absent = [name for name in event_columns([aggregate], None) if name not in schema]
+            yield from (_missing(view, name, schema, what=f"column of aggregate {aggregate.name!r}") for name in absent)
+            feature_types([aggregate], dict(schema))
+        except FeatureStoreError as error:
+            yield error
+
+
+def _missing(view: FeatureView, column: str, columns: Iterable[str], *, what: str = "") -> RegistrationError:
     names = list(columns)
     near = closest(column, names)
-    what = "join key" if column in _keys(view) else "feature"
+    what = what or ("join key" if column in _keys(view) else "event id" if column == view.event_id else "feature")
     return RegistrationError(
         f"the {what} {column!r} of feature view {view.name!r} is no column of its source {_source_name(view)!r}",
         found=", ".join(names),
@@ -145,6 +162,8 @@ def _with_schema(view: FeatureView, schema: pl.Schema) -> FeatureView:
         description=view.description,
         tags=view.tags,
         owner=view.owner,
+        aggregates=view.aggregates,
+        event_id=view.event_id,
     )
 
 

@@ -22,6 +22,7 @@ from featurestore.planning.calls import Call, plan_calls
 from featurestore.planning.retrieval import Table, join_keys
 from featurestore.planning.scans import Scan
 from featurestore.repository.names import AnyFeature
+from featurestore.run.aggregated import windowed
 from featurestore.run.calling import call_for_table, resolved
 from featurestore.run.labels import Labels
 from featurestore.run.running import giving, listing
@@ -141,14 +142,15 @@ def table_of(session: Session, feature: AnyFeature, labels: Labels | None, param
         created=declared.created,
         available_at=declared.available_at,
     )
-    return Table(
+    table = Table(
         scan,
         feature.entity,
         tuple(declared.schema or others),
         declared.ttl,
         snapshots,
-        tuple((name, f"{_DIMENSION}{name}") for name in by_label),
+        dimensions=tuple((name, f"{_DIMENSION}{name}") for name in by_label),
     )
+    return windowed(table, declared.aggregates, declared.event_id)
 
 
 def _visible(schema: pl.Schema) -> list[str]:
@@ -220,7 +222,7 @@ def _caller(
                 expected="a frame, a mapping, or a Series with a named index",
             )
         frame = to_polars(value, name=feature.name, key=feature.entity).visible
-        if isinstance(frame, pl.DataFrame) and feature.kind is not Kind.TIMELINE:
+        if isinstance(frame, pl.DataFrame) and not feature.kind.has_times:
             _require_keys(feature, frame)
         return frame.lazy()
 

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, ParamSpec, Self, TypeVar, overload
 
 from featurestore.declare import dispatch
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.feature import Feature
 from featurestore.declare.registering import Options, feature_of
 from featurestore.declare.source import FileSource
 from featurestore.declare.values import ValueType
 from featurestore.errors import FeatureStoreWarning
+from featurestore.planning.calls import require_named, require_no_params
 from featurestore.planning.resolving import require_instances
 from featurestore.repository.clocks import clock_calls
 from featurestore.repository.descriptions import Description, FeatureList
@@ -63,6 +65,8 @@ class Functions:
         timestamp: str | None = None,
         created: str | None = None,
         available_at: str | None = None,
+        aggregates: Sequence[Aggregate] | None = None,
+        event_id: str | None = None,
         timeless: bool = False,
         inputs: str | Sequence[str] | None = None,
         owner: str | None = None,
@@ -86,6 +90,8 @@ class Functions:
             timestamp: column of the event timestamp, for a function whose rows each say when they hold from.
             created: column that decides between rows of equal key and event timestamp: the later one counts.
             available_at: column that says when a row became known; before that no label sees it.
+            aggregates: what is computed over windows of time of the rows, as events: see `featurestore.agg`.
+            event_id: with aggregates, the column that says which rows are one event: the first that was known counts.
             timeless: whether a table that knows no time may be joined to labels of any time.
             inputs: for a column function, the columns that its parameters get, in their order.
             owner: who answers for it; the docstring's ``Owner:`` or ``Maintainer:`` by default.
@@ -144,7 +150,7 @@ class Functions:
 
     # ---- retrieving ----------------------------------------------------------------------------------------------
 
-    def with_params(self, **params: Any) -> Params:
+    def with_params(self, *wrong: Never, **params: Any) -> Params:
         """Return an asker that hands ``params`` to the features that name them.
 
         Example:
@@ -158,10 +164,13 @@ class Functions:
         Raises:
             ParameterError: ``Last`` where ``Last()`` is meant.
         """
+        require_named(wrong)
         require_instances(params)
         return Params(self, params)
 
-    def get_features(self, *features: Any, full_feature_names: bool = False, as_: As | None = None) -> Any:
+    def get_features(
+        self, *features: Any, full_feature_names: bool = False, as_: As | None = None, **wrong: Never
+    ) -> Any:
         """Return the table of several features: one row a key, one column a feature.
 
         Args:
@@ -178,6 +187,7 @@ class Functions:
             ParameterError: a required parameter is missing.
             JoinError: no common key; shows each schema. ColumnClashError: two columns of one name.
         """
+        require_no_params(wrong)
         return self.with_params().get_features(*features, full_feature_names=full_feature_names, as_=as_)
 
     def add_features(self, frame: Any, *features: Any) -> Any:
@@ -298,8 +308,11 @@ class Params:
     _store: Functions = field(repr=False)
     params: Mapping[str, Any]
 
-    def get_features(self, *features: Any, full_feature_names: bool = False, as_: As | None = None) -> Any:
+    def get_features(
+        self, *features: Any, full_feature_names: bool = False, as_: As | None = None, **wrong: Never
+    ) -> Any:
         """Return the table of several features, as the store's `get_features` does."""
+        require_no_params(wrong)
         with self._store.active():
             return retrieving.get_features(
                 self._store._session, features, self.params, full_feature_names=full_feature_names, as_=as_

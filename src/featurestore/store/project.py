@@ -242,7 +242,10 @@ class Project(Functions):
             *self.repository.objects(ObjectKind.ON_DEMAND),
             *self._functions(),
         ]
-        listed = (each for view in sorted(views, key=lambda view: view.name) for each in features_of(view))
+        from featurestore.run.aggregated import types_of
+
+        ordered = sorted(views, key=lambda view: view.name)
+        listed = (each for view in ordered for each in features_of(view, types_of(view)))
         return tagged(listed, tags)
 
     # ---- what the other sides ask for ----------------------------------------------------------------------------

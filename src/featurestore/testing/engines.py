@@ -30,6 +30,7 @@ from featurestore.planning.training import Selected, ViewJoin, plan_training
 from featurestore.rows.order import canonical_bytes
 from featurestore.testing import reference
 from featurestore.testing.training_cases import TIME, Case, cases
+from featurestore.windows.kernel import result_type
 
 __all__ = ["EngineConformance", "assert_agrees"]
 
@@ -217,21 +218,30 @@ def assert_agrees(engine: Engine, case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         answer = engine.join(case.plan(Path(folder)))
     rows = {name: source.rows for name, source in case.sources.items()}
-    expected = reference.join(case.label_rows, TIME, case.views, rows)
+    expected = reference.join(case.label_rows, TIME, case.views, rows, conditions=case.conditions)
     assert_frame_equal(answer.select(case.labels.columns), case.labels)
     assert answer.columns == [*case.labels.columns, *case.order]
     for view in case.views:
         for output in view.outputs:
             _assert_same(answer.get_column(output), [row[output] for row in expected])
+        schema = case.sources[view.scan.source].frame.rename(dict(view.scan.renames)).schema
+        types = {one.name: result_type(one, schema) for one in view.aggregates} or schema
         for one in view.selected:
-            stored = {new: old for old, new in view.scan.renames}.get(one.field, one.field)
-            assert answer.schema[one.output] == case.sources[view.scan.source].frame.schema[stored]
+            assert answer.schema[one.output] == types[one.field]
 
 
 def _assert_same(answer: pl.Series, expected: Sequence[object]) -> None:
-    assert [canonical_bytes(value) for value in answer.to_list()] == [canonical_bytes(value) for value in expected], (
-        f"{answer.name}: {answer.to_list()} is not {list(expected)}"
+    typed = [_typed(value, answer.dtype) for value in expected]
+    assert [canonical_bytes(value) for value in answer.to_list()] == [canonical_bytes(value) for value in typed], (
+        f"{answer.name}: {answer.to_list()} is not {typed}"
     )
+
+
+def _typed(value: object, dtype: pl.DataType) -> object:
+    """Return a value of the reference, whose sums of nothing know no type, as one of the type ``dtype``."""
+    if isinstance(dtype, pl.Struct) and isinstance(value, Mapping):
+        return {name: _typed(value[name], part) for name, part in dtype.to_schema().items()}  # type: ignore[arg-type]
+    return float(value) if isinstance(value, int) and dtype.is_float() else value
 
 
 def _labels(*keys: int | None, at: Sequence[int | None]) -> pl.DataFrame:

@@ -7,14 +7,16 @@ engines. Instants are datetimes, dates, or integers: microseconds since 1970 UTC
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from featurestore.instants import from_micros, to_micros
 from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, Status, ViewJoin
 from featurestore.rows.order import canonical_row
+from featurestore.testing.windows import aggregate_of
 
 __all__ = ["instant", "join"]
 
@@ -22,7 +24,12 @@ Row = Mapping[str, object]
 
 
 def join(
-    labels: Sequence[Row], timestamp: str, views: Sequence[ViewJoin], rows: Mapping[str, Sequence[Row]]
+    labels: Sequence[Row],
+    timestamp: str,
+    views: Sequence[ViewJoin],
+    rows: Mapping[str, Sequence[Row]],
+    *,
+    conditions: Mapping[str, Callable[[Row], bool]] = MappingProxyType({}),
 ) -> list[dict[str, object]]:
     """Return the labels, each with the values of ``views`` at its time.
 
@@ -31,6 +38,7 @@ def join(
         timestamp: the name of their event timestamp.
         views: what to join. Scans are not opened.
         rows: the rows of each source, by its name, with column names after the field mapping.
+        conditions: what each ``where`` of an aggregate, by its text, says of a row.
 
     Example:
         >>> scan = Scan("stats", open=None, timestamp="at")
@@ -43,7 +51,11 @@ def join(
     for label in labels:
         answer = dict(label)
         for view in views:
-            answer |= _values(view, label, instant(label[timestamp], zone=None), rows[view.scan.source])
+            at, of_source = instant(label[timestamp], zone=None), rows[view.scan.source]
+            if view.aggregates:
+                answer |= _aggregated(view, label, at, of_source, conditions)
+            else:
+                answer |= _values(view, label, at, of_source)
         answers.append(answer)
     return answers
 
@@ -122,3 +134,52 @@ def _status(one: Selected, row: Row | None, expired: bool) -> Status:
     if expired:
         return Status.OUTSIDE_MAX_AGE
     return Status.NULL_VALUE if row[one.field] is None else Status.PRESENT
+
+
+# ---- windows ----------------------------------------------------------------------------------------------------
+
+_AT = "__fs_at"
+
+
+def _aggregated(
+    view: ViewJoin,
+    label: Row,
+    at: int | None,
+    rows: Sequence[Row],
+    conditions: Mapping[str, Callable[[Row], bool]],
+) -> dict[str, object]:
+    keyed = at is not None and all(_is_key(label[ours]) for ours, _ in view.keys)
+    events = _events(view, label, at, rows) if keyed else []
+    answer: dict[str, object] = {}
+    for one in view.selected:
+        aggregate = next(each for each in view.aggregates if each.name == one.field)
+        keep = conditions[aggregate.where] if aggregate.where else lambda _row: True
+        value = (
+            aggregate_of(aggregate, events, from_micros(at), keep=keep, at=_AT) if keyed and at is not None else None
+        )
+        answer[one.output] = value
+        if one.status is not None:
+            status = Status.NULL_VALUE if value is None else Status.PRESENT
+            answer[one.status] = str(status if keyed else Status.NOT_FOUND)
+    if view.event_timestamp is not None:
+        before = [event[_AT] for event in events if at is not None and event[_AT] < from_micros(at)]  # type: ignore[operator]  # Datetimes.
+        answer[view.event_timestamp] = before[-1] if before else None
+    return answer
+
+
+def _events(view: ViewJoin, label: Row, at: int | None, rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Return the visible rows of the label's key in their order, each event once, with their time as ``_AT``."""
+    visible = [row for row in rows if _matches(view, label, row) and _is_visible(view.scan, row, at)]
+    visible.sort(key=lambda row: _order(view, row), reverse=True)
+    if view.event_id is not None:
+        known_first: dict[object, Row] = {}
+        for row in sorted(visible, key=lambda row: _known(view.scan, row)):
+            known_first.setdefault(row[view.event_id], row)
+        visible = [row for row in visible if row[view.event_id] is None or known_first[row[view.event_id]] is row]
+    return [{**row, _AT: from_micros(_event(view.scan, row) or 0)} for row in reversed(visible)]
+
+
+def _known(scan: Scan, row: Row) -> int:
+    """Return when a row became known."""
+    stamps = [instant(row[name], zone=scan.timezone) for name in (scan.timestamp, scan.available_at) if name]
+    return max(stamp for stamp in stamps if stamp is not None)

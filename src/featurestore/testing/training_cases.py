@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from hypothesis import strategies as st
 
+from featurestore.declare import aggregates as agg
+from featurestore.declare.aggregates import Aggregate
 from featurestore.engines.survey import survey
 from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, Survey, TrainingPlan, ViewJoin, plan_training
 from featurestore.testing.reference import instant
+from featurestore.windows.kernel import columns_of
 
-__all__ = ["Case", "cases"]
+__all__ = ["Case", "aggregates", "cases"]
 
 NEW_YORK = "America/New_York"
 TIME = "at"
+ID = "id"
 
 _WINTER = 1_730_613_600_000_000_000
 """2024-11-03 06:00 UTC in nanoseconds: New York's clocks go from 02:00 back to 01:00."""
@@ -34,6 +39,13 @@ _FAR = tuple(
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 _WEST = 5 * 3_600_000_000_000
 _DAY = 86_400_000_000_000
+_MOST_FIELDS = 3
+_WINDOWS = (None, "1us", "2us", "1ms", "1s", "1h", "1h1us", "30000d")
+_OF_ANY = (
+    *("count", "time_since_last", "count_null", "count_distinct", "min", "max", "mode", "lag"),
+    *("first", "last", "first_n", "last_n", "top_k", "bottom_k"),
+)
+_OF_NUMBERS = ("sum", "mean", "var", "std", "ewma", "slope", "sum")
 _TTLS = (None, 0, 1, 2, 1_000, 3_600_000_000, 3_600_000_001)
 
 _KEYS: tuple[tuple[tuple[pl.DataType, pl.DataType], tuple[object, ...]], ...] = (
@@ -99,6 +111,8 @@ class Case:
     in_files: bool
     """Whether the sources are Parquet files; frames if not."""
     order: tuple[str, ...] = field(default=())
+    conditions: dict[str, Callable[[Mapping[str, object]], bool]] = field(default_factory=dict)
+    """What each condition of an aggregate says of a row."""
 
     def plan(self, folder: Path) -> TrainingPlan:
         """Return the plan; files are written to ``folder``."""
@@ -136,7 +150,12 @@ def cases(draw: st.DrawFn) -> Case:
         partitions=draw(st.sampled_from((1, 1, 3))),
         in_files=draw(st.booleans()),
         order=tuple(draw(st.permutations(outputs))),
+        conditions={f"f{index} IS NOT NULL": _has_value(f"f{index}") for index in range(_MOST_FIELDS)},
     )
+
+
+def _has_value(name: str) -> Callable[[Mapping[str, object]], bool]:
+    return lambda row: row[name] is not None
 
 
 @st.composite
@@ -164,10 +183,11 @@ def _sources(
     local = draw(st.sampled_from((None, None, NEW_YORK)))
     stamps = [TIME, *(one for one in ("made", "known") if draw(st.booleans()))]
     times = {stamp: draw(_times(height, base, local=local, up=True)) for stamp in stamps}
-    fields = draw(st.lists(st.sampled_from(_FIELDS), min_size=1, max_size=3))
+    fields = draw(st.lists(st.sampled_from(_FIELDS), min_size=1, max_size=_MOST_FIELDS))
     columns = {stamp: one.frame for stamp, one in times.items()}
     columns |= {f"k{i}": draw(_column(f"k{i}", dtype, pool, height)) for i, ((_, dtype), pool) in enumerate(keys)}
     columns |= {f"f{i}": draw(_column(f"f{i}", dtype, pool, height)) for i, (dtype, pool) in enumerate(fields)}
+    columns[ID] = draw(_column(ID, pl.String(), (None, "a", "b", "c"), height))
     frame = pl.DataFrame(columns)
     rows = _rows(frame, {stamp: one.truth for stamp, one in times.items()})
     renames = (("RAW", "f0"),) if draw(st.booleans()) else ()
@@ -188,18 +208,92 @@ def _sources(
 def _views(draw: st.DrawFn, name: str, source: Source, keys: int) -> ViewJoin:
     used = draw(st.integers(0, keys))
     ours = draw(st.sampled_from(("k", "other")))
+    pairs = tuple((f"{ours}{index}", f"k{index}") for index in range(used))
+    if draw(st.booleans()):
+        return draw(_window_views(name, source, pairs))
     asked = draw(st.lists(st.sampled_from(source.fields), min_size=1, max_size=3, unique=True))
     statuses = draw(st.booleans())
     return ViewJoin(
         name,
         source.scan,
-        tuple((f"{ours}{index}", f"k{index}") for index in range(used)),
+        pairs,
         tuple(Selected(one, f"{name}__{one}", f"{name}__{one}__status" if statuses else None) for one in asked),
         fields=source.fields,
         ttl=draw(st.sampled_from(_TTLS)),
         event_timestamp=draw(st.sampled_from((None, f"{name}__time"))),
         snapshots=draw(st.sampled_from((None, None, _snapshots(source)))),
     )
+
+
+@st.composite
+def _window_views(draw: st.DrawFn, name: str, source: Source, pairs: tuple[tuple[str, str], ...]) -> ViewJoin:
+    schema = dict(source.frame.schema)
+    fields = {one: schema[one if one in schema else "RAW"] for one in source.fields}
+    drawn = draw(st.lists(aggregates(fields), min_size=1, max_size=4))
+    named = [replace(one, name=f"a{index}") for index, one in enumerate(drawn)]
+    event_id = draw(st.sampled_from((None, None, ID)))
+    columns = [column for one in named for column in columns_of(one)]
+    statuses = draw(st.booleans())
+    outputs = [(one.name, f"{name}__{one.name}") for one in named]
+    return ViewJoin(
+        name,
+        source.scan,
+        pairs,
+        tuple(Selected(one, output, f"{output}__status" if statuses else None) for one, output in outputs),
+        fields=(*source.fields, *([ID] if event_id else [])),
+        aggregates=tuple(named),
+        columns=tuple(dict.fromkeys([*columns, *([ID] if event_id else [])])),
+        event_id=event_id,
+        event_timestamp=draw(st.sampled_from((None, f"{name}__time"))),
+    )
+
+
+@st.composite
+def aggregates(draw: st.DrawFn, fields: Mapping[str, pl.DataType]) -> Aggregate:
+    """Draw an aggregate over one of ``fields``: any function that the type has, with any options."""
+    column = draw(st.sampled_from(sorted(fields)))
+    numeric = fields[column].is_numeric() or fields[column] == pl.Boolean
+    function = draw(st.sampled_from([*_OF_ANY, *(_OF_NUMBERS if numeric else ())]))
+    options = draw(_options(column, [one for one, dtype in fields.items() if dtype in (pl.String, pl.Categorical)]))
+    if function == "lag":
+        kinds = ("sum", "mean", "count", "min", "last", "first") if numeric else ("count", "max", "first")
+        chosen = draw(st.sampled_from(kinds))
+        calendar = draw(_calendars())
+        options = {name: value for name, value in options.items() if name in ("where", "name", "by", "categories")}
+        return agg.lag(column, draw(st.integers(1, 2)), function=chosen, **calendar, **options)
+    window = draw(st.sampled_from(_WINDOWS))
+    if draw(st.booleans()):
+        calendar = draw(_calendars())
+        window = None if window is None else calendar["every"] * draw(st.integers(1, 2))
+        options |= calendar
+    match function:
+        case "count" | "time_since_last":
+            return getattr(agg, function)(window, **options)  # type: ignore[no-any-return]
+        case "first_n" | "last_n" | "top_k" | "bottom_k":
+            return getattr(agg, function)(column, draw(st.integers(1, 3)), window, **options)  # type: ignore[no-any-return]
+        case "ewma":
+            return agg.ewma(column, draw(st.sampled_from(("1us", "1s", "1h"))), window, **options)
+    return getattr(agg, function)(column, window, **options)  # type: ignore[no-any-return]
+
+
+@st.composite
+def _options(draw: st.DrawFn, column: str, texts: Sequence[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {"offset": draw(st.sampled_from((None, None, "1us", "1s", "1h")))}
+    if draw(st.integers(0, 3)) == 0:
+        options |= {"where": f"{column} IS NOT NULL", "name": "conditional"}
+    is_sorted: bool = draw(st.booleans())
+    if texts and is_sorted:
+        options |= {"by": draw(st.sampled_from(list(texts))), "categories": ["a", "é"]}
+    return options
+
+
+def _calendars() -> st.SearchStrategy[dict[str, Any]]:
+    days = st.builds(
+        lambda days, tz: {"every": timedelta(days=days), "tz": tz},
+        st.sampled_from((1, 7)),
+        st.sampled_from(("UTC", NEW_YORK)),
+    )
+    return st.one_of(days, st.just({"every": timedelta(hours=1)}))
 
 
 def _snapshots(source: Source) -> tuple[int, ...]:

@@ -44,14 +44,7 @@ def bounds(aggregate: Aggregate, at: Ints) -> tuple[Ints, Ints]:
 
 def longest(aggregate: Aggregate) -> int | None:
     """Return microseconds before t at which an event is in no window any more; ``None`` where it always may be."""
-    if aggregate.function == "lag":
-        assert aggregate.every is not None
-        assert aggregate.n is not None
-        return ((aggregate.n + 1) * aggregate.every + aggregate.offset + _DAY) // _MICROSECOND
-    if aggregate.window is None:
-        return None
-    slack = timedelta(0) if aggregate.every is None else aggregate.every + _DAY  # A day: zones change their clocks.
-    return (aggregate.window + aggregate.offset + slack) // _MICROSECOND
+    return None if aggregate.reach is None else aggregate.reach // _MICROSECOND
 
 
 def _calendar(aggregate: Aggregate, end: Ints) -> tuple[Ints, Ints]:

@@ -22,7 +22,7 @@ from featurestore.declare.aggregates import Aggregate
 from featurestore.errors import FrameError
 from featurestore.windows import exact, integers, moments, ordering, ragged, sequences
 
-__all__ = ["Events", "Windows", "evaluate", "result_type"]
+__all__ = ["OTHER", "Events", "Windows", "columns_of", "condition", "evaluate", "result_type"]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -93,7 +93,7 @@ def evaluate(aggregate: Aggregate, events: Events, windows: Windows) -> pl.Serie
         FrameError: a function that the type of the column does not have, or a condition that is none.
         UnsupportedValueError: a sum of integers that leaves 64 bits.
     """
-    mask = _condition(aggregate, events.frame)
+    mask = condition(aggregate, events.frame)
     if aggregate.by is None:
         return _of_events(aggregate, events, mask, windows).alias(aggregate.name)
     kind = events.frame.get_column(aggregate.by).cast(pl.String)
@@ -117,10 +117,35 @@ def result_type(aggregate: Aggregate, schema: pl.Schema) -> pl.DataType:
     return evaluate(aggregate, empty, Windows(none, none, none)).dtype
 
 
+def columns_of(aggregate: Aggregate) -> tuple[str, ...]:
+    """Return the columns of events that the aggregate names, those of its condition included.
+
+    Example:
+        >>> from featurestore.declare.aggregates import sum
+        >>> columns_of(sum("x", "1h", where="y > 0 AND z = 'web'", name="positive"))
+        ('x', 'y', 'z')
+
+    Raises:
+        FrameError: a condition that is none.
+    """
+    named = [name for name in (aggregate.column, aggregate.by) if name is not None]
+    if aggregate.where is not None:
+        try:
+            named += _expression(aggregate.where).meta.root_names()
+        except pl.exceptions.PolarsError as error:
+            raise FrameError(
+                f"the condition of {aggregate.name!r} cannot be read",
+                found=str(error).partition("\n")[0],
+                expected="SQL text or a Polars expression that is true or false of an event",
+                fix=f"correct where={aggregate.where!r}",
+            ) from error
+    return tuple(dict.fromkeys(named))
+
+
 # ---- which events count ------------------------------------------------------------------------------------------
 
 
-def _condition(aggregate: Aggregate, frame: pl.DataFrame) -> pl.Series | None:
+def condition(aggregate: Aggregate, frame: pl.DataFrame) -> pl.Series | None:
     if aggregate.where is None:
         return None
     try:
