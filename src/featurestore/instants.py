@@ -214,19 +214,28 @@ class Grid:
         return moved.replace(tzinfo=None) if self.start.tzinfo is None else moved.astimezone(self.start.tzinfo)
 
 
-def every(step: str | timedelta, start: datetime | date | str, end: datetime | date | str) -> Grid:
+def every(
+    step: str | timedelta, start: datetime | date | str | None = None, end: datetime | date | str | None = None
+) -> Grid:
     """Return the instants ``start``, ``start + step``, ... up to and including ``end``: the points of a backfill.
 
     The points are aware when ``start`` is, and naive (meaning UTC) when it is not.
 
     Raises:
-        ConfigurationError: a step that is not positive, or an end before the start.
+        ConfigurationError: no start or no end, a step that is not positive, or an end before the start.
 
     Example:
         >>> [f"{day:%d %b}" for day in every("1d", "2024-02-28", "2024-03-01")]
         ['28 Feb', '29 Feb', '01 Mar']
     """
     width = _positive(step)
+    if start is None or end is None:
+        raise ConfigurationError(
+            "a grid has a start and an end",
+            found=f"every({step!r})" if start is None else f"every({step!r}, {str(start)!r})",
+            expected="every(step, start, end)",
+            fix=f"fs.every({step!r}, '2024-05-01', '2024-05-31')",
+        )
     if to_instant(end) < to_instant(start):
         raise ConfigurationError(
             "a grid ends before it starts", found=f"end {end}", expected=f"an end at or after {start}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Never
+
+from featurestore.errors import ParameterError
 
 __all__ = ["AtOrBefore", "First", "Last", "Resolver"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Last:
     """The newest value for which all requested features have a fresh materialization.
 
@@ -16,8 +19,11 @@ class Last:
         Last()
     """
 
+    def __init__(self, *limit: Never) -> None:
+        _require_nothing("Last", limit)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, init=False)
 class First:
     """The oldest value for which all requested features have a fresh materialization.
 
@@ -25,6 +31,9 @@ class First:
         >>> First()
         First()
     """
+
+    def __init__(self, *limit: Never) -> None:
+        _require_nothing("First", limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,17 @@ class AtOrBefore:
     """
 
     limit: object
+
+
+def _require_nothing(name: str, given: tuple[object, ...]) -> None:
+    if given:
+        shown = ", ".join(map(repr, given))
+        raise ParameterError(
+            f"{name} takes nothing",
+            found=f"{name}({shown})",
+            expected=f"{name}()",
+            fix=f"AtOrBefore({shown}) for the newest value up to a limit",
+        )
 
 
 Resolver = Last | First | AtOrBefore

@@ -71,6 +71,13 @@ class ParquetMaterializer(Materializer):
         on_stale: Literal["recompute", "error"] = "recompute",
     ) -> None:
         super().__init__(on_miss=on_miss, on_stale=on_stale)
+        if not isinstance(path, str | PathLike):
+            raise ConfigurationError(
+                "a ParquetMaterializer keeps its results in a folder",
+                found=repr(path),
+                expected="a path",
+                fix="ParquetMaterializer('materialized')",
+            )
         if row_group_size < 1:
             raise ConfigurationError("a row group holds no rows", found=row_group_size, expected="a positive number")
         # Absolute from here on: a notebook that changes its directory keeps its results.

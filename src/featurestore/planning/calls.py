@@ -10,7 +10,7 @@ from featurestore.declare.kinds import WHEN
 from featurestore.errors import ParameterError, closest
 from featurestore.repository.names import AnyFeature
 
-__all__ = ["Call", "plan_calls"]
+__all__ = ["Call", "plan_calls", "require_named", "require_no_params"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +99,34 @@ def _as_columns(features: Iterable[AnyFeature]) -> Iterator[str]:
 
 def _who_takes_what(features: Sequence[AnyFeature]) -> str:
     return "\n".join(f"{feature.qualified_name}({', '.join(map(str, feature.params))})" for feature in features)
+
+
+def require_named(given: Sequence[object]) -> None:
+    """Refuse parameters without names.
+
+    Raises:
+        ParameterError: there are some.
+    """
+    if given:
+        raise ParameterError(
+            "with_params takes parameters by name",
+            found=", ".join(map(repr, given)),
+            expected="with_params(when=..., app_name=...)",
+            fix="with_params(**params), if they are in a dict",
+        )
+
+
+def require_no_params(given: Mapping[str, object]) -> None:
+    """Refuse parameters of features among the options of a retrieval.
+
+    Raises:
+        ParameterError: there are some.
+    """
+    if given:
+        shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ParameterError(
+            "get_features takes no parameters of features",
+            found=shown,
+            expected="features, full_feature_names= and as_=",
+            fix=f"with_params({shown}).get_features(...)",
+        )

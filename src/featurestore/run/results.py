@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["answer", "materialize", "points", "scan"]
 
 Function = Callable[..., Any]
+
+_TIMES = frozenset({"datetime.datetime", "datetime.date", "datetime", "date"})
 
 
 # ---- answering -------------------------------------------------------------------------------------------------
@@ -206,8 +209,9 @@ def materialize(
 
 
 def _require_values(feature: AnyFeature, params: Mapping[str, Any]) -> None:
-    """Refuse what stands for other values: what is stored already, or many."""
+    """Refuse what stands for other values: what is stored already, or many; and for an instant anything else."""
     require_instances(params)
+    _require_instants(feature, params)
     for name, value in params.items():
         if isinstance(value, Grid | Resolver):
             many = isinstance(value, Grid)
@@ -218,6 +222,19 @@ def _require_values(feature: AnyFeature, params: Mapping[str, Any]) -> None:
                 fix=f"materializer.materialize_range({feature.name}, {name}=fs.every(...))"
                 if many
                 else f"name the value: {value!r} is for asking what is stored, as in scan and get_features",
+            )
+
+
+def _require_instants(feature: AnyFeature, params: Mapping[str, Any]) -> None:
+    """Refuse what is no time under a parameter that is annotated as one: it has no place in the order of the others."""
+    for param in feature.params:
+        value = params.get(param.name)
+        if param.annotation in _TIMES and value is not None and not isinstance(value, (date, Grid, Resolver)):
+            raise ParameterError(
+                f"{param.name} of {feature.qualified_name} is no time",
+                found=repr(value),
+                expected=f"{param}, as the function says",
+                fix=f"datetime.fromisoformat({value!r})" if isinstance(value, str) else "a datetime or a date",
             )
 
 

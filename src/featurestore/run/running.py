@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from featurestore.errors import FeatureStoreError
 from featurestore.materializer.base import Materialization, Materializer
 from featurestore.repository.names import AnyFeature
 
@@ -17,6 +18,7 @@ Listed = Mapping[tuple[Materializer, str], tuple[Materialization, ...]]
 
 
 _NONE: Mapping[str, Any] = {}
+_WITHIN = "raised within feature "
 
 
 class Running:
@@ -112,5 +114,16 @@ def evaluate(call: Running, function: Callable[..., Any], args: tuple[Any, ...],
     token = _running.set(call)
     try:
         return function(*args, **kwargs)
+    except Exception as error:
+        _tell(error, call.feature)
+        raise
     finally:
         _running.reset(token)
+
+
+def _tell(error: Exception, feature: AnyFeature) -> None:
+    """Note the innermost feature in which an error of somebody else's code was raised. Ours say what they are about."""
+    noted = any(note.startswith(_WITHIN) for note in getattr(error, "__notes__", ()))
+    if not noted and not isinstance(error, FeatureStoreError):
+        declared = feature.declaration
+        error.add_note(f"{_WITHIN}{feature.qualified_name} ({declared.file}:{declared.line})")
