@@ -1,0 +1,244 @@
+"""The RSGI application of one worker: from a request to its answer, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from featurestore.errors import FeatureStoreError, StoreUnavailableError
+from featurestore.server.guard import Guard
+from featurestore.server.logs import Log, frames
+from featurestore.server.metrics import Counts
+from featurestore.server.options import ServeOptions
+from featurestore.server.problems import Problem, as_json, problem_of
+from featurestore.server.reading import Reading
+from featurestore.server.requests import Call
+from featurestore.server.routes import ROUTES, Answer, Route
+from featurestore.server.rsgi import HTTPProtocol, Scope
+from featurestore.server.telling import Telling
+from featurestore.server.writing import Writing
+
+if TYPE_CHECKING:
+    from featurestore import FeatureStore
+
+__all__ = ["Application", "of_options"]
+
+Answers = Callable[[Call], Awaitable[Answer]]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_LOOK_EVERY = 0.5
+"""Seconds between two looks at what was applied, and at the keys."""
+_KEEP_EVERY = 1.0
+"""Seconds between two times that counts are kept."""
+
+
+class Application:
+    """Answers requests.
+
+    Args:
+        store: what is served.
+        options: how.
+        log: where lines go.
+    """
+
+    def __init__(self, store: FeatureStore, options: ServeOptions, log: Log | None = None) -> None:
+        self.store = store
+        self.options = options
+        self.log = log or Log()
+        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.counts = Counts()
+        self.guard = Guard(store, authenticated=options.authenticated, jwt=options.jwt)
+        self.reading = Reading(store, self.counts, options.limits)
+        self.writing = Writing(store, self.counts, options.limits)
+        self.telling = Telling(store, self.counts, options.metrics, self.name)
+        answers = self._answers()
+        self._routes = {path: (each, answers[path], self.counts.route(path)) for path, each in ROUTES.items()}
+        self._unrouted = _no_such, _unanswered, self.counts.route("other")
+        self._numbers = (f"{self.name}-{number:x}" for number in count(1))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- a worker's life -----------------------------------------------------------------------------------------
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._look()
+        with suppress(NotImplementedError):  # Where the platform has no such signals, workers stop at once.
+            loop.add_signal_handler(signal.SIGTERM, self._drain, loop)
+        self._tasks = {loop.create_task(self._follow()), loop.create_task(self._keep())}
+        self.log.line("worker started", pid=os.getpid())
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        for task in self._tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+        self._keep_counts()
+        self.store.close()
+        self.log.line("worker stopped", pid=os.getpid())
+
+    def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go on answering for a while, each time with the word to connect anew; then stop as granian does."""
+        if not self.telling.draining:
+            self.telling.draining = True
+            # Granian's own handler of SIGINT does what that of SIGTERM did, before this one took its place.
+            loop.call_later(self.options.drain, os.kill, os.getpid(), signal.SIGINT)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.to_thread(self._look)
+
+    def _look(self) -> None:
+        try:
+            self.guard.look()
+            self.store.keep_up()
+        except FeatureStoreError as error:
+            self._count_failure(error)
+            self.log.line("cannot follow the registry", level="error", error=type(error).__name__)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_EVERY)
+            self._keep_counts()
+
+    def _keep_counts(self) -> None:
+        folder = self.options.metrics
+        if folder is not None:
+            try:
+                self.counts.keep(folder, self.name)
+            except OSError as error:
+                self.log.line("cannot keep counts", level="error", error=type(error).__name__)
+
+    # ---- requests ------------------------------------------------------------------------------------------------
+
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        begun = perf_counter()
+        if scope.proto != "http":
+            protocol.close(404)  # type: ignore[attr-defined]  # A WebSocket has it.
+            return
+        call = Call(scope, protocol, self._number(scope))
+        route, answer, counts = self._routes.get(scope.path, self._unrouted)
+        extra: Any = ()
+        try:
+            status, kind, body = await self._answer(route, answer, call)
+            counts.rows += call.rows
+        except Exception as error:  # noqa: BLE001  Whatever it is, the client gets an answer and the log a line.
+            problem = self._problem(error, call)
+            status, kind, body, extra = problem.status, "application/json", as_json(problem, call.id), problem.headers
+        headers = [("content-type", kind), ("x-request-id", call.id), *extra]
+        if self.telling.draining:
+            headers.append(("connection", "close"))
+        protocol.response_bytes(status, headers, body)
+        seconds = perf_counter() - begun
+        counts.add(status, seconds)
+        if status >= 400 or route.changes or self.options.access_log:
+            self._log(call, status, seconds)
+
+    async def _answer(self, route: Route, answer: Answers, call: Call) -> Answer:
+        method = call.scope.method
+        if method != route.method and route.method:
+            raise _wrong_method(method, route)
+        if not route.is_limited:
+            await self._admit(route, call)
+            return await answer(call)
+        async with asyncio.timeout(self.options.limits.seconds):
+            await self._admit(route, call)
+            return await answer(call)
+
+    def _answers(self) -> dict[str, Answers]:
+        return {
+            "/get-online-features": self.reading.feast,
+            "/v1/features:read": self.reading.rows,
+            "/push": self.writing.push,
+            "/write-to-online-store": self.writing.write,
+            "/materialize": self.writing.materialize,
+            "/materialize-incremental": self.writing.materialize_incremental,
+            "/health": self.telling.health,
+            "/v1/ready": self.telling.ready,
+            "/metrics": self.telling.metrics,
+            "/openapi.json": self.telling.openapi,
+            "/docs": self.telling.docs,
+        }
+
+    async def _admit(self, route: Route, call: Call) -> None:
+        if self.options.authenticated and not route.is_open:
+            get = call.headers.get
+            call.access = await self.guard.admit(get("authorization"), get("x-api-key"))
+
+    def _number(self, scope: Scope) -> str:
+        """Return the id of a request: the client's, if it is one that logs can bear."""
+        given: str | None = scope.headers.get("x-request-id")
+        return given if given is not None and _REQUEST_ID.fullmatch(given) else next(self._numbers)
+
+    # ---- what went wrong -----------------------------------------------------------------------------------------
+
+    def _problem(self, error: Exception, call: Call) -> Problem:
+        problem = problem_of(error)
+        if isinstance(error, StoreUnavailableError):
+            self._count_failure(error)
+        if problem.status == 500:
+            self.log.line(
+                "failure",
+                level="error",
+                request_id=call.id,
+                error=type(error).__name__,
+                frames=frames(error.__traceback__),
+            )
+        return problem
+
+    def _count_failure(self, error: Exception) -> None:
+        kind = type(error).__name__
+        self.counts.store_errors[kind] = self.counts.store_errors.get(kind, 0) + 1
+
+    def _log(self, call: Call, status: int, seconds: float) -> None:
+        level = "info" if status < 400 else "warning" if status < 500 else "error"
+        self.log.line(
+            "request",
+            level=level,
+            request_id=call.id,
+            method=call.scope.method,
+            path=call.scope.path if call.scope.path in ROUTES else "other",
+            status=status,
+            ms=round(seconds * 1000, 3),
+            rows=call.rows,
+            by=call.access.name,
+        )
+
+
+_no_such = Route("", "other", is_open=True)
+
+
+async def _unanswered(call: Call) -> Answer:  # noqa: ARG001  As all routes are called.
+    raise Problem(404, "RouteError", "there is no such route", expected=", ".join(ROUTES), fix="see /docs")
+
+
+def _wrong_method(found: str, route: Route) -> Problem:
+    return Problem(
+        405,
+        "RouteError",
+        f"{route.path} is asked in another way",
+        found=found,
+        expected=route.method,
+        headers=(("allow", route.method),),
+    )
+
+
+def of_options(options: ServeOptions) -> Application:
+    """Return the application of a new worker."""
+    import logging.config
+
+    from featurestore import FeatureStore, load_settings
+    from featurestore.server.logs import CONFIGURATION
+
+    logging.config.dictConfig(CONFIGURATION)
+    logging.captureWarnings(capture=True)
+    settings = options.settings
+    if settings.file is not None:  # It may have changed since the server started.
+        settings = load_settings(settings.folder, file=settings.file)
+    return Application(FeatureStore(config=settings), options)

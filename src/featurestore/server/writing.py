@@ -1,0 +1,151 @@
+"""The routes that change something: pushes, and materializing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from featurestore.errors import FrameError
+from featurestore.server.answers import encode
+from featurestore.server.guard import forbidden
+from featurestore.server.metrics import Counts
+from featurestore.server.options import Limits
+from featurestore.server.problems import Problem
+from featurestore.server.requests import Call, Materialize, MaterializeIncremental, Push, Write, require_rows
+from featurestore.server.routes import Answer
+
+if TYPE_CHECKING:
+    from featurestore import FeatureStore
+
+__all__ = ["Writing"]
+
+_JSON = "application/json"
+_MODES = ("both", "online", "offline", "online_and_offline")
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+_push = msgspec.json.Decoder(Push)
+_write = msgspec.json.Decoder(Write)
+_materialize = msgspec.json.Decoder(Materialize)
+_incremental = msgspec.json.Decoder(MaterializeIncremental)
+
+
+class Writing:
+    """Takes rows, and materializes. All of it in threads, beside the reads.
+
+    Args:
+        store: what is written.
+        counts: of the worker.
+        limits: of requests.
+    """
+
+    def __init__(self, store: FeatureStore, counts: Counts, limits: Limits) -> None:
+        self._store = store
+        self._counts = counts
+        self._limits = limits
+        self._materializing = asyncio.Lock()
+        """One range at a time: two would only wait for each other's rows."""
+
+    async def push(self, call: Call) -> Answer:
+        """``POST /push``."""
+        asked = _push.decode(await call.body(self._limits))
+        self._require(call, asked.push_source_name, asked.df)
+        if asked.to not in _MODES:
+            raise Problem(
+                422,
+                "RequestError",
+                "a push does not say where to",
+                found=f'"to": {asked.to!r}',
+                expected=", ".join(_MODES),
+            )
+        result = await asyncio.to_thread(
+            self._store.push, asked.push_source_name, asked.df, to=asked.to, idempotency_key=asked.idempotency_key
+        )
+        self._count(asked.push_source_name, call.rows)
+        return _done(call, result, b"")
+
+    async def write(self, call: Call) -> Answer:
+        """``POST /write-to-online-store``."""
+        asked = _write.decode(await call.body(self._limits))
+        self._require(call, asked.feature_view_name, asked.df)
+        result = await asyncio.to_thread(self._store.write_to_online_store, asked.feature_view_name, asked.df)
+        self._count(asked.feature_view_name, call.rows)
+        return _done(call, result, b"null")
+
+    async def materialize(self, call: Call) -> Answer:
+        """``POST /materialize``."""
+        _require_admin(call)
+        async with asyncio.timeout(self._limits.seconds):
+            asked = _materialize.decode(await call.body(self._limits))
+        start, end = asked.start_ts, asked.end_ts
+        if asked.disable_event_timestamp:
+            start, end = _FIRST, end or self._store.clock.now()
+        if start is None or end is None:
+            raise Problem(
+                422,
+                "RequestError",
+                "a range needs both ends",
+                found="no start_ts" if start is None else "no end_ts",
+                expected='"start_ts" and "end_ts" in ISO 8601, or "disable_event_timestamp": true for everything',
+            )
+        if _utc(start) > _utc(end):
+            raise Problem(
+                422,
+                "RequestError",
+                "a range ends before it starts",
+                found=f"{start.isoformat()} to {end.isoformat()}",
+                expected="start_ts before end_ts",
+            )
+        views = asked.feature_views
+        return await self._materialized(call, lambda: self._store.materialize(start, end, views))
+
+    async def materialize_incremental(self, call: Call) -> Answer:
+        """``POST /materialize-incremental``."""
+        _require_admin(call)
+        async with asyncio.timeout(self._limits.seconds):
+            asked = _incremental.decode(await call.body(self._limits))
+        return await self._materialized(
+            call, lambda: self._store.materialize_incremental(asked.end_ts, asked.feature_views)
+        )
+
+    # ---- how -----------------------------------------------------------------------------------------------------
+
+    def _require(self, call: Call, name: str, df: Mapping[str, list[Any]]) -> None:
+        if not call.access.may("write", [name]):
+            raise forbidden(call.access, f"write:{name}")
+        heights = {len(values) for values in df.values()}
+        if len(heights) > 1:
+            raise FrameError(
+                "the columns of df are of different lengths",
+                found=", ".join(f"{column}: {len(values)}" for column, values in df.items()),
+                expected="a value in each for every row",
+            )
+        require_rows(call, max(heights, default=0), self._limits)
+
+    def _count(self, name: str, rows: int) -> None:
+        self._counts.pushed[name] = self._counts.pushed.get(name, 0) + rows
+
+    async def _materialized(self, call: Call, work: Callable[[], Any]) -> Answer:
+        async with self._materializing:
+            done = await asyncio.to_thread(work)
+        call.rows = sum(each.rows for each in done)
+        return _done(call, done, b"null")
+
+
+def _require_admin(call: Call) -> None:
+    if not call.access.holds("admin"):
+        raise forbidden(call.access, "admin")
+
+
+def _done(call: Call, result: Any, body: bytes) -> Answer:
+    """Answer as Feast does, or with what became of it where the request prefers that (RFC 7240)."""
+    if "return=representation" in (call.headers.get("prefer") or ""):
+        return 200, _JSON, encode(result)
+    return 200, _JSON, body
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
