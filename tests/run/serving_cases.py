@@ -25,7 +25,7 @@ from featurestore import (
 from featurestore.declare.collector import Collector
 from featurestore.instants import from_micros
 from featurestore.online.base import OnlineStore
-from featurestore.planning.training import ViewJoin
+from featurestore.planning.training import Selected, ViewJoin
 from featurestore.testing.results import assert_same
 from featurestore.testing.training_cases import TIME, Case, cases
 from tests.run.published import SetClock
@@ -52,6 +52,7 @@ class Project:
 def projects(draw: st.DrawFn) -> Project:
     """Draw a project of one to three views that were materialized up to some instant."""
     case = draw(cases())
+    case = replace(case, views=tuple(_plain(view, case) for view in case.views))
     stamps = sorted({stamp for source in case.sources.values() for row in source.rows for stamp in _times(row)})
     near = [stamp + step for stamp in stamps for step in (-1, 0, 1, 3_600_000_000)]
     now = draw(st.sampled_from(near or [0]))
@@ -64,6 +65,15 @@ def projects(draw: st.DrawFn) -> Project:
         incremental=draw(st.booleans()),
         picks=tuple(draw(st.lists(st.integers(0, 5), max_size=4))),
     )
+
+
+def _plain(view: ViewJoin, case: Case) -> ViewJoin:
+    """Return a view of rows in the place of one of windows."""
+    if not view.aggregates:
+        return view
+    fields = case.sources[view.scan.source].fields
+    asked = tuple(Selected(one, f"{view.name}__{one}") for one in fields)
+    return ViewJoin(view.name, view.scan, view.keys, asked, fields=fields)
 
 
 def _times(row: dict[str, object]) -> list[int]:

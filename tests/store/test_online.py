@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
-import threading
-import warnings
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,9 +19,7 @@ from featurestore import (
     FeatureView,
     Field,
     FileSource,
-    PushSource,
     RequestSource,
-    Settings,
     on_demand_feature_view,
     types,
 )
@@ -36,56 +29,10 @@ from featurestore.errors import (
     MissingColumnError,
     NotMaterializedError,
     ParameterError,
-    RegistrationError,
     UnknownNameError,
 )
 from tests.run.published import SetClock
-
-NOW = datetime(2024, 6, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock(NOW)
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: SetClock) -> Iterator[FeatureStore]:
-    """A store over LMDB and SQLite, with a view of two drivers that is materialized."""
-    store = _opened(tmp_path, clock)
-    store.apply(_view(tmp_path))
-    store.materialize("2024-01-01", NOW)
-    yield store
-    store.close()
-
-
-def _opened(folder: Path, clock: SetClock) -> FeatureStore:
-    settings = Settings(project="shop", folder=folder, registry=str(folder / "registry.db"))
-    return FeatureStore(config=settings, clock=clock, _collector=Collector())
-
-
-def _view(folder: Path, **options: Any) -> FeatureView:
-    """Return a view of trips and a rating, with rows that are 2 hours old."""
-    path = folder / "stats.parquet"
-    if not path.exists():
-        rows = {"driver": [1, 2], "at": [NOW - 2 * HOUR] * 2, "trips": [10, None], "rating": [4.5, 3.0]}
-        pl.DataFrame(rows).write_parquet(path)
-    source = FileSource(str(path), timestamp_field="at")
-    given = {"entities": [Entity("driver")], "ttl": "3h", **options}
-    return FeatureView("stats", source, **given)
-
-
-def _applied(store: FeatureStore, name: str) -> FeatureView:
-    view = store.get_feature_view(name)
-    assert isinstance(view, FeatureView)
-    return view
-
-
-def _push_view(name: str = "clicks") -> FeatureView:
-    fields = [Field("user", types.Int64), Field("n", types.Int64), Field("twice", types.Int64)]
-    return FeatureView(name, PushSource(f"{name}_push"), schema=fields, entities=[Entity("user")])
-
+from tests.store.online_projects import HOUR, NOW, applied, opened, push_view, stats_view
 
 # ---- what is answered --------------------------------------------------------------------------------------------
 
@@ -134,12 +81,12 @@ def test_a_changed_ttl_needs_no_materializing(store: FeatureStore, tmp_path: Pat
     clock.time = NOW + 5 * HOUR
     reader = store.online_reader("stats:rating")
     assert reader.read([{"driver": 1}]).to_dict()["rating"] == [None]
-    store.apply(_view(tmp_path, ttl="1d"))
+    store.apply(stats_view(tmp_path, ttl="1d"))
     assert reader.read([{"driver": 1}]).to_dict()["rating"] == [4.5]
 
 
 def test_a_view_that_was_never_materialized_has_no_values(store: FeatureStore) -> None:
-    store.apply(_push_view())
+    store.apply(push_view())
     answer = store.get_online_features(["stats:trips", "clicks:n"], [{"driver": 1, "user": 7}])
     assert answer.to_dict(include_statuses=True) == {
         "driver": [1],
@@ -264,9 +211,9 @@ def test_rows_of_no_known_form_are_refused(store: FeatureStore, rows: Any, messa
 
 
 def test_lists_of_different_lengths_are_refused(tmp_path: Path, clock: SetClock) -> None:
-    store = _opened(tmp_path, clock)
-    store.apply([_push_view(), _push_view("others")])
-    view = _applied(store, "others").with_join_key_map({"user": "other"})
+    store = opened(tmp_path, clock)
+    store.apply([push_view(), push_view("others")])
+    view = applied(store, "others").with_join_key_map({"user": "other"})
     with pytest.raises(FrameError, match="different lengths"):
         store.get_online_features(["clicks:n", view], {"user": [1], "other": [1, 2]}, full_feature_names=True)
 
@@ -285,17 +232,17 @@ def test_an_unknown_name_suggests_the_nearest(store: FeatureStore, reference: st
 
 def test_a_view_that_is_not_applied_has_nothing_online(store: FeatureStore) -> None:
     with pytest.raises(UnknownNameError, match="apply 'clicks'"):
-        store.get_online_features(_push_view(), [{"user": 1}])
+        store.get_online_features(push_view(), [{"user": 1}])
 
 
 def test_a_view_that_is_not_kept_online_says_so(store: FeatureStore, tmp_path: Path) -> None:
-    store.apply(_view(tmp_path, online=False))
+    store.apply(stats_view(tmp_path, online=False))
     with pytest.raises(ParameterError, match="'stats' is not kept online"):
         store.get_online_features("stats", [{"driver": 1}])
 
 
 def test_a_service_may_be_asked_for_by_name_and_as_object(store: FeatureStore) -> None:
-    view = _applied(store, "stats")
+    view = applied(store, "stats")
     store.apply(FeatureService("model", [view[["rating"]], view[["trips"]].with_name("more")]))
     for wanted in ("model", store.get_feature_service("model"), [store.get_feature_service("model")]):
         answer = store.get_online_features(wanted, [{"driver": 1}], full_feature_names=True).to_dict()
@@ -304,7 +251,7 @@ def test_a_service_may_be_asked_for_by_name_and_as_object(store: FeatureStore) -
 
 def test_on_demand_features_are_computed_at_the_request(store: FeatureStore, tmp_path: Path) -> None:
     @on_demand_feature_view(
-        sources=[_view(tmp_path), RequestSource("asked", schema=[Field("km", types.Float64)])],
+        sources=[stats_view(tmp_path), RequestSource("asked", schema=[Field("km", types.Float64)])],
         schema=[Field("score", types.Float64)],
         mode="python",
     )
@@ -317,160 +264,6 @@ def test_on_demand_features_are_computed_at_the_request(store: FeatureStore, tmp
     assert reader.read([{"driver": 1, "km": 2}]).to_dict() == {"driver": [1], "trips": [10], "score": [9.0]}
     with pytest.raises(MissingColumnError, match="no column 'km' in row 0"):
         reader.read([{"driver": 1}])
-
-
-# ---- what is in force --------------------------------------------------------------------------------------------
-
-
-def test_a_reader_sees_a_feature_that_is_added(tmp_path: Path, clock: SetClock) -> None:
-    store = _opened(tmp_path, clock)
-    _view(tmp_path)
-    store.apply(_view(tmp_path, schema=[Field("trips", types.Int64)]))
-    store.materialize("2024-01-01", NOW)
-    reader = store.online_reader("stats")
-    assert reader.read([{"driver": 1}]).to_dict() == {"driver": [1], "trips": [10]}
-    store.apply(_view(tmp_path, schema=[Field("trips", types.Int64), Field("rating", types.Float64)]))
-    response = reader.read([{"driver": 1}])
-    assert response.to_dict() == {"driver": [1], "trips": [10], "rating": [None]}
-    assert response.to_polars().schema["rating"] == pl.Float64
-    store.materialize("2024-01-01", NOW)
-    assert reader.read([{"driver": 1}]).to_dict() == {"driver": [1], "trips": [10], "rating": [4.5]}
-
-
-def test_a_reader_says_that_its_feature_is_gone(store: FeatureStore, tmp_path: Path) -> None:
-    reader, others = store.online_reader("stats:trips"), store.online_reader("stats")
-    store.apply(_view(tmp_path, schema=[Field("rating", types.Float64)]))
-    with pytest.raises(UnknownNameError, match="'trips'"):
-        reader.read([{"driver": 1}])
-    assert others.read([{"driver": 1}]).to_dict() == {"driver": [1], "rating": [4.5]}
-
-
-def test_a_reader_says_that_its_view_is_gone_and_nothing_of_it_is_left(store: FeatureStore) -> None:
-    reader = store.online_reader("stats")
-    store.apply([], objects_to_delete=["stats"])
-    with pytest.raises(UnknownNameError, match="'stats'"):
-        reader.read([{"driver": 1}])
-    assert [row for rows in store.online_store.scan() for row in rows] == []
-
-
-def test_what_another_store_of_the_process_applies_is_seen_at_once(
-    store: FeatureStore, tmp_path: Path, clock: SetClock
-) -> None:
-    reader = store.online_reader("stats")
-    _opened(tmp_path, clock).apply([], objects_to_delete=["stats"])
-    with pytest.raises(UnknownNameError, match="'stats'"):
-        reader.read([{"driver": 1}])
-
-
-def _remove_view(folder: Path) -> None:
-    other = _opened(folder, SetClock(NOW))
-    other.apply([], objects_to_delete=["stats"])
-    other.close()
-
-
-def test_what_another_process_applies_is_seen_within_a_second(store: FeatureStore, tmp_path: Path) -> None:
-    reader = store.online_reader("stats")
-    reader.read([{"driver": 1}])
-    other = multiprocessing.get_context("spawn").Process(target=_remove_view, args=(tmp_path,))
-    other.start()
-    other.join()
-    assert other.exitcode == 0
-    reader._following._due = 0.0  # As if the second were over.
-    with pytest.raises(UnknownNameError, match="'stats'"):
-        reader.read([{"driver": 1}])
-
-
-def test_a_new_type_of_a_feature_that_is_online_is_refused(tmp_path: Path, clock: SetClock) -> None:
-    store = _opened(tmp_path, clock)
-    _view(tmp_path)
-    store.apply(_view(tmp_path, schema=[Field("trips", types.Int64)]))
-    changed = _view(tmp_path, schema=[Field("trips", types.Float64)])
-    store.apply(changed)  # Nothing is online yet.
-    store.materialize("2024-01-01", NOW)
-    with pytest.raises(RegistrationError, match=r"stats: schema\.trips: Float64 -> Int32") as caught:
-        store.apply(_view(tmp_path, schema=[Field("trips", types.Int32)]))
-    assert "allow_breaking=True" in str(caught.value)
-    assert _applied(store, "stats").schema[0].dtype == types.Float64
-    store.apply(_view(tmp_path, schema=[Field("trips", types.Int32)]), allow_breaking=True)
-    assert _applied(store, "stats").schema[0].dtype == types.Int32
-
-
-# ---- at the same time --------------------------------------------------------------------------------------------
-
-
-def test_threads_read_only_what_was_there_while_others_push_and_apply(tmp_path: Path) -> None:
-    settings = Settings(project="shop", folder=tmp_path, registry=str(tmp_path / "registry.db"))
-    store = FeatureStore(config=settings, _collector=Collector())
-    store.apply([_push_view(), _push_view("others")])
-    store.push("clicks_push", _clicks(0))
-    reader = store.online_reader("clicks")
-    done = threading.Event()
-    wrong: list[Any] = []
-
-    def read() -> None:
-        seen = 0
-        while not done.is_set():
-            try:
-                answer = reader.read([{"user": 1}, {"user": 2}]).to_dict()
-                first = store.get_online_features(["clicks:n", "clicks:twice"], [{"user": 1}]).to_dict()
-            except Exception as error:  # noqa: BLE001  # Whatever it is, the test shows it.
-                wrong.append(error)
-                return
-            pairs = [*zip(answer["n"], answer["twice"], strict=True), (first["n"][0], first["twice"][0])]
-            if any(twice != 2 * n for n, twice in pairs) or answer["n"][0] < seen:
-                wrong.append((seen, answer, first))
-            seen = answer["n"][0]
-
-    threads = [threading.Thread(target=read) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for number in range(1, 40):
-        store.push("clicks_push", _clicks(number), to="online")
-        if number % 8 == 0:
-            store.apply(_push_view(f"view{number}"))
-            store.push(f"view{number}_push", _clicks(number), to="online")
-    done.set()
-    for thread in threads:
-        thread.join()
-    store.close()
-    assert wrong == []
-
-
-def _clicks(number: int) -> pl.DataFrame:
-    at = datetime(2024, 5, 1, tzinfo=UTC) + timedelta(seconds=number)
-    return pl.DataFrame({"user": [1, 2], "event_timestamp": [at] * 2, "n": [number] * 2, "twice": [2 * number] * 2})
-
-
-def test_a_reader_made_in_the_parent_reads_in_the_child_and_in_the_parent_again(store: FeatureStore) -> None:
-    reader = store.online_reader("stats:rating")
-    assert reader.read([{"driver": 1}]).to_dict()["rating"] == [4.5]
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-
-    def child() -> None:
-        answers.put(reader.read([{"driver": 2}]).to_dict())
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Of forks in processes with threads: what is tested here.
-        process = context.Process(target=child)
-        process.start()
-    assert answers.get() == {"driver": [2], "rating": [3.0]}
-    process.join()
-    assert process.exitcode == 0
-    assert reader.read([{"driver": 1}]).to_dict()["rating"] == [4.5]
-
-
-def test_reads_await_on_several_loops(store: FeatureStore) -> None:
-    reader = store.online_reader("stats:rating")
-
-    async def several() -> list[Any]:
-        reads = [reader.read_async([{"driver": 1 + number % 2}]) for number in range(20)]
-        responses = await asyncio.gather(*reads)
-        last = await store.get_online_features_async("stats:rating", [{"driver": 1}])
-        return [response.to_dict()["rating"][0] for response in (*responses, last)]
-
-    for _ in range(3):
-        assert asyncio.run(several()) == [*([4.5, 3.0] * 10), 4.5]
 
 
 # ---- forms of answers --------------------------------------------------------------------------------------------
@@ -505,7 +298,7 @@ def test_a_closed_store_opens_again(store: FeatureStore) -> None:
 
 def test_many_rows_of_floats_are_what_each_is_alone(tmp_path: Path, clock: SetClock) -> None:
     count = 30
-    store = _opened(tmp_path, clock)
+    store = opened(tmp_path, clock)
     for name in ("one", "two"):
         columns = {f"{name}_{field}": [float(row) + (field == "b") for row in range(count)] for field in "ab"}
         times = [NOW - timedelta(minutes=row) for row in range(count)]
