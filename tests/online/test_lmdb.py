@@ -13,6 +13,8 @@ from featurestore.testing.online_writers import key, replace, row_of, run_alone,
 
 
 class TestLMDB(PersistentOnlineStoreConformance):
+    rounds = 100
+
     @pytest.fixture
     def connect(self, tmp_path: Path) -> Connect:
         return partial(LMDBOnlineStore, tmp_path / "data" / "online.lmdb")

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -171,8 +171,8 @@ class LMDBOnlineStore(OnlineStore):
                     opened = self._opened(create=create)
                     if opened is None:
                         return 0
-                    with opened.file.writing(), opened.begin(write=True) as transaction:
-                        return write(transaction)
+                    with opened.file.writing():
+                        return _committed(opened.begin(write=True), write)
                 except lmdb.Error as error:
                     self._mend(error)
         raise self._unavailable("the same fault after each repair")
@@ -183,11 +183,12 @@ class LMDBOnlineStore(OnlineStore):
         if opened is not None and not opened.file.closed and (not create or opened.file.is_at(self.path)):
             return opened
         with _LOCK:
-            self._file = self._open(create=create)
-            database = None if self._file is None else self._file.database(self.project, create=create)
-            if self._file is None or database is None:
+            # Not read back from `self`: another thread may close the store meanwhile.
+            file = self._file = self._open(create=create)
+            database = None if file is None else file.database(self.project, create=create)
+            if file is None or database is None:
                 return None
-            opened = _Opened(self._file, partial(self._file.environment.begin, database))
+            opened = _Opened(file, partial(file.environment.begin, database))
             self._project, self._begin = opened, opened.begin
             return opened
 
@@ -207,6 +208,8 @@ class LMDBOnlineStore(OnlineStore):
         """Do something about an error, after which trying again makes sense; otherwise raise it."""
         file = self._file
         match error:
+            case lmdb.MapFullError() | lmdb.MapResizedError() | lmdb.ReadersFullError() if file is None:
+                pass  # Another thread closed the store meanwhile: it is opened again.
             case lmdb.MapFullError() | lmdb.MapResizedError() if file:
                 # Opened again, larger, by this or another thread: replacing the map of an open file while other
                 # threads read leaves it unusable at times (lmdb 3.0, transactions kept for the next read).
@@ -275,8 +278,11 @@ class _File:
             # Within a transaction of ours: the one that `open_db` would begin waits for other writers with the
             # interpreter's lock held (lmdb 3.0), and so for ever if the other writer is a thread of this process.
             try:
-                with self.writing(), self.environment.begin(write=True) as transaction:
-                    database = self.environment.open_db(project.encode(), transaction, create=create)
+                with self.writing():
+                    begun = self.environment.begin(write=True)
+                    database = _committed(
+                        begun, lambda begun: self.environment.open_db(project.encode(), begun, create=create)
+                    )
             except lmdb.NotFoundError:
                 return None
             self._databases[project] = database
@@ -284,7 +290,7 @@ class _File:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the one thread that writes; the others wait here, where closing the file does not meet them.
+        """Be the one thread that writes, or that closes the file, which must not be done under a writer.
 
         Who waits is next: without the second lock, a thread that writes chunk after chunk would take the first again
         before another has woken up.
@@ -301,9 +307,13 @@ class _File:
         return self._identity == identity_of(path)
 
     def close(self) -> None:
-        """Close it under whoever uses it: they open it again. Waits for steps that are under way."""
-        self.closed = True
-        self.environment.close()
+        """Close it under those who read, who open it again, and after those who write.
+
+        Closing under a writer takes its transaction away without telling it (lmdb 3.0), or waits for ever.
+        """
+        with self.writing():
+            self.closed = True
+            self.environment.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +357,21 @@ os.register_at_fork(before=_before_fork, after_in_parent=_LOCK.release, after_in
 
 
 # ---- within a transaction ----------------------------------------------------------------------------------------
+
+
+def _committed(transaction: Any, write: Callable[[Any], _T]) -> _T:
+    """Do the work of a transaction, and commit it."""
+    try:
+        written = write(transaction)
+    except BaseException:
+        # Not aborted: in lmdb 3.0 that waits for a moment in which no thread reads, so for ever on a busy server.
+        # Nothing is lost by it: merges are asked before the first row is written, and LMDB itself gives a transaction
+        # up, instead of committing it, in which a step failed.
+        with suppress(lmdb.Error):
+            transaction.commit()
+        raise
+    transaction.commit()
+    return written
 
 
 def _merge(transaction: Any, rows: Sequence[Row], merge: Merge) -> int:

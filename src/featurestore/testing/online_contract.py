@@ -183,6 +183,26 @@ class OnlineStoreConformance:
         assert store.put([(key(1), b"c")], replace) == 1
         assert store.get([key(1), key(2), key(3)]) == [b"c", b"a", b"b"]
 
+    def test_a_merge_that_raises_does_so_however_busy_the_readers_are(self, store: OnlineStore) -> None:
+        def refuse(_old: bytes | None, _new: bytes) -> bytes:
+            raise _OddError
+
+        def write() -> None:
+            try:
+                for _ in range(self.rounds):
+                    with pytest.raises(_OddError):
+                        store.put([(key(1), b"new")], refuse)
+            finally:
+                done.set()
+
+        def read() -> None:
+            while not done.is_set():
+                assert store.get([key(1)] * 50) == [b"old"] * 50
+
+        done = threading.Event()
+        store.put([(key(1), b"old")], replace)
+        at_once(write, read, read, read)
+
     # ---- at the same time ----------------------------------------------------------------------------------------
 
     def test_of_many_threads_that_count_no_step_is_lost(self, store: OnlineStore) -> None:

@@ -46,6 +46,7 @@ VIEW = b"\x00\x01"
 COUNTER = (1).to_bytes(8, "big")
 """What `counted` adds up: one."""
 
+_FORKS = 15
 _LIMIT_SECONDS = 60
 """After which a process that should have finished is stuck."""
 
@@ -168,22 +169,22 @@ def use_across_forks(connect: Connect) -> None:
 
 def use_across_forks_while_writing(connect: Connect) -> None:
     """Do what `use_across_forks` does, while two threads of the parent write."""
-    with connect() as store:
-        stop = threading.Event()
-        threads = [threading.Thread(target=_put_until, args=(store, number, stop)) for number in (1, 2)]
-        for thread in threads:
-            thread.start()
+    from concurrent.futures import ThreadPoolExecutor
+
+    stop = threading.Event()
+    with connect() as store, ThreadPoolExecutor(2) as pool:
+        writing = [pool.submit(_put_until, store, number, stop) for number in (1, 2)]
         try:
             _fork_often(store)
         finally:
             stop.set()
-            for thread in threads:
-                thread.join()
+        for done in writing:
+            done.result()
 
 
 def _fork_often(store: OnlineStore) -> None:
     store.put([row_of(0, 1)], replace)
-    for version in range(2, 8):
+    for version in range(2, 2 + _FORKS):
         assert _code_of_fork(partial(_use, store, version)) == 0, "the child failed"
         (value,) = store.get([key(0)])
         assert value == row_of(0, version)[1], "the parent does not see what the child wrote"
