@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import Self
 
 from featurestore.declare.collector import Collector, collected
 from featurestore.instants import Clock, SystemClock
@@ -53,6 +54,12 @@ class FeatureStore(Serving):
         self._code = {}
         self._loaded = None
         self._readers = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"<FeatureStore of project {self.project!r}, {len(self._session.collector)} registered functions>"
