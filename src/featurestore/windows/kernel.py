@@ -8,10 +8,11 @@ on one list of events; this has to agree with it to the bit.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TypeAlias
 
 import numpy as np
@@ -40,6 +41,18 @@ class Events:
     """Event times, UTC microseconds."""
     frame: pl.DataFrame
     """The columns that aggregates name, a row an event."""
+    _counted: dict[tuple[object, ...], _Column] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was made of one column under one condition: the next aggregate is often of the same."""
+
+    def counted(self, aggregate: Aggregate, category: str | None = None) -> _Column:
+        """Return the values that count for an aggregate, or for one part of it."""
+        group = (aggregate.column, aggregate.where, aggregate.by)
+        identity = (group, aggregate.function == "count_null", category)
+        if identity not in self._counted:
+            if any(other != group for other, *_ in self._counted):
+                self._counted.clear()  # Running sums take more memory than the events.
+            self._counted[identity] = _column(aggregate, self, category)
+        return self._counted[identity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +68,54 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class _Values:
-    """The values of one column that count for one aggregate, and the windows as positions among them."""
+class _Column:
+    """The values of one column that count, and what is made of all of them, when first asked for."""
 
-    column: pl.Series
+    values: pl.Series
     at: Ints
+    before: Ints | None
+    """How many of them come before each event; None where all events have one."""
+
+    @cached_property
+    def floats(self) -> npt.NDArray[np.float64]:
+        return self.values.cast(pl.Float64).to_numpy()
+
+    @cached_property
+    def sums(self) -> exact.ExactPrefix:
+        return exact.ExactPrefix.of(self.floats)
+
+    @cached_property
+    def ranks(self) -> Ints:
+        """Numbers that are ordered, and equal, as the values are in canonical order."""
+        return ordering.ranks(self.values)
+
+    @cached_property
+    def places(self) -> Ints:
+        """Where each rank is met first."""
+        return ordering.places(self.ranks)
+
+    def position(self, event: Ints) -> Ints:
+        """Return the positions of events as such among the values."""
+        return event if self.before is None else self.before[event]
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """The values that count for one aggregate, and the windows as positions among them."""
+
+    of: _Column
     low: Ints
     high: Ints
     until: Ints
     """The time t of each window."""
 
     @property
+    def column(self) -> pl.Series:
+        return self.of.values
+
+    @property
     def counts(self) -> Ints:
         return self.high - self.low
-
-    @cached_property
-    def floats(self) -> npt.NDArray[np.float64]:
-        return self.column.cast(pl.Float64).to_numpy()
-
-    @cached_property
-    def ranks(self) -> Ints:
-        """Numbers that are ordered, and equal, as the values are in canonical order."""
-        return ordering.ranks(self.column)
 
 
 def evaluate(aggregate: Aggregate, events: Events, windows: Windows) -> pl.Series:
@@ -93,15 +132,11 @@ def evaluate(aggregate: Aggregate, events: Events, windows: Windows) -> pl.Serie
         FrameError: a function that the type of the column does not have, or a condition that is none.
         UnsupportedValueError: a sum of integers that leaves 64 bits.
     """
-    mask = condition(aggregate, events.frame)
     if aggregate.by is None:
-        return _of_events(aggregate, events, mask, windows).alias(aggregate.name)
-    kind = events.frame.get_column(aggregate.by).cast(pl.String)
-    masks = {each: (kind == each).fill_null(value=False) for each in aggregate.categories}
-    rest = ~kind.is_in(list(aggregate.categories)).fill_null(value=False)
+        return _of_events(aggregate, events.counted(aggregate), windows).alias(aggregate.name)
     parts = [
-        _of_events(aggregate, events, part if mask is None else part & mask, windows).alias(name)
-        for name, part in {**masks, OTHER: rest}.items()
+        _of_events(aggregate, events.counted(aggregate, name), windows).alias(name)
+        for name in (*aggregate.categories, OTHER)
     ]
     return pl.DataFrame(parts).to_struct(aggregate.name)
 
@@ -146,6 +181,7 @@ def columns_of(aggregate: Aggregate) -> tuple[str, ...]:
 
 
 def condition(aggregate: Aggregate, frame: pl.DataFrame) -> pl.Series | None:
+    """Return of which events the condition of an aggregate holds; ``None`` where it has none."""
     if aggregate.where is None:
         return None
     try:
@@ -167,17 +203,33 @@ def _expression(where: str) -> pl.Expr:
     return pl.sql_expr(where)
 
 
-def _of_events(aggregate: Aggregate, events: Events, mask: pl.Series | None, windows: Windows) -> pl.Series:
-    chosen = _counted(aggregate, events.frame)
-    kept = chosen if mask is None else (mask if chosen is None else chosen & mask)
-    column = events.frame.get_column(aggregate.column) if aggregate.column is not None else pl.Series(events.at)
-    values = _Values(column, events.at, windows.low, windows.high, windows.until)
-    if kept is not None:
-        running = np.concatenate([[0], np.cumsum(kept.to_numpy())]).astype(np.int64)
-        where = kept.to_numpy()
-        values = _Values(
-            column.filter(kept), events.at[where], running[windows.low], running[windows.high], windows.until
-        )
+def _column(aggregate: Aggregate, events: Events, category: str | None) -> _Column:
+    """Return the values that count; of a category only, if there is one."""
+    named = events.frame.get_column(aggregate.column) if aggregate.column is not None else pl.Series(events.at)
+    masks = [
+        _counted(aggregate, events.frame),
+        condition(aggregate, events.frame),
+        None if category is None else _of_category(aggregate, events.frame, category),
+    ]
+    given = [mask for mask in masks if mask is not None]
+    if not given:
+        return _Column(named, events.at, None)
+    kept = reduce(operator.and_, given)
+    where = kept.to_numpy()
+    before = np.concatenate([[0], np.cumsum(where)]).astype(np.int64)
+    return _Column(named.filter(kept), events.at[where], before)
+
+
+def _of_category(aggregate: Aggregate, frame: pl.DataFrame, category: str) -> pl.Series:
+    assert aggregate.by is not None
+    kind = frame.get_column(aggregate.by).cast(pl.String)
+    if category != OTHER:
+        return (kind == category).fill_null(value=False)
+    return ~kind.is_in(list(aggregate.categories)).fill_null(value=False)
+
+
+def _of_events(aggregate: Aggregate, column: _Column, windows: Windows) -> pl.Series:
+    values = _Values(column, column.position(windows.low), column.position(windows.high), windows.until)
     if aggregate.function == "lag":
         return _lag(aggregate, values)
     return _FUNCTIONS[aggregate.function](aggregate, values)
@@ -202,7 +254,7 @@ def _count(_aggregate: Aggregate, values: _Values) -> pl.Series:
 
 def _sum(aggregate: Aggregate, values: _Values) -> pl.Series:
     if _is_float(aggregate, values):
-        return pl.Series(exact.ExactPrefix.of(values.floats).sums(values.low, values.high), dtype=pl.Float64)
+        return pl.Series(values.of.sums.sums(values.low, values.high), dtype=pl.Float64)
     return pl.Series(integers.sums(values.column, values.low, values.high, name=aggregate.name), dtype=pl.Int64)
 
 
@@ -224,15 +276,16 @@ def _std(aggregate: Aggregate, values: _Values) -> pl.Series:
 
 
 def _of_moments(
-    values: _Values, function: Callable[[npt.NDArray[np.float64], Ints, Ints], list[float | None]]
+    values: _Values, function: Callable[[npt.NDArray[np.float64], exact.ExactPrefix, Ints, Ints], list[float | None]]
 ) -> pl.Series:
-    return pl.Series(function(values.floats, values.low, values.high), dtype=pl.Float64)
+    return pl.Series(function(values.of.floats, values.of.sums, values.low, values.high), dtype=pl.Float64)
 
 
 def _extreme(choose: Callable[[Ints, Ints], Ints]) -> Callable[[Aggregate, _Values], pl.Series]:
     def extreme(_aggregate: Aggregate, values: _Values) -> pl.Series:
-        found = ordering.extremes(values.ranks, values.low, values.high, choose)
-        return _gathered(values, ordering.places(values.ranks)[found] if len(values.ranks) else found)
+        ranks = values.of.ranks
+        found = ordering.extremes(ranks, values.low, values.high, choose)
+        return _gathered(values, values.of.places[found] if len(ranks) else found)
 
     return extreme
 
@@ -245,10 +298,12 @@ def _last(_aggregate: Aggregate, values: _Values) -> pl.Series:
     return _gathered(values, values.high - 1)
 
 
-def _gathered(values: _Values, place: Ints) -> pl.Series:
+def _gathered(values: _Values, place: Ints, column: pl.Series | None = None) -> pl.Series:
     """Return the value at one position a window; null for windows without values."""
     index = pl.Series(place, dtype=pl.Int64)
-    return values.column.gather(pl.select(pl.when(pl.Series(values.counts) > 0).then(index)).to_series())
+    return (values.column if column is None else column).gather(
+        pl.select(pl.when(pl.Series(values.counts) > 0).then(index)).to_series()
+    )
 
 
 def _first_n(aggregate: Aggregate, values: _Values) -> pl.Series:
@@ -273,7 +328,7 @@ def _sorted_k(aggregate: Aggregate, values: _Values) -> pl.Series:
     sign = -1 if aggregate.function == "top_k" else 1
     places, windows = [], []
     for window, place in ragged.chunks(values.low, values.counts):
-        order = np.lexsort((sign * values.ranks[place], window))
+        order = np.lexsort((sign * values.of.ranks[place], window))
         nth = np.arange(len(order)) - np.searchsorted(window, window)
         kept = order[nth < aggregate.n]
         places.append(place[kept])
@@ -283,19 +338,19 @@ def _sorted_k(aggregate: Aggregate, values: _Values) -> pl.Series:
 
 
 def _count_distinct(_aggregate: Aggregate, values: _Values) -> pl.Series:
-    return pl.Series(ordering.distinct(values.ranks, values.low, values.high), dtype=pl.Int64)
+    return pl.Series(ordering.distinct(values.of.ranks, values.low, values.high), dtype=pl.Int64)
 
 
 def _mode(_aggregate: Aggregate, values: _Values) -> pl.Series:
     best = np.zeros(len(values.low), np.int64)
     for window, place in ragged.chunks(values.low, values.counts):
-        found, rank = ordering.modes(window, values.ranks[place])
+        found, rank = ordering.modes(window, values.of.ranks[place])
         best[found] = rank
-    return _gathered(values, ordering.places(values.ranks)[best] if len(values.ranks) else best)
+    return _gathered(values, values.of.places[best] if len(values.of.ranks) else best)
 
 
 def _time_since_last(_aggregate: Aggregate, values: _Values) -> pl.Series:
-    newest = _gathered(replace(values, column=pl.Series(values.at, dtype=pl.Int64)), values.high - 1)
+    newest = _gathered(values, values.high - 1, column=pl.Series(values.of.at, dtype=pl.Int64))
     return (pl.Series(values.until, dtype=pl.Int64) - newest).cast(pl.Duration("us"))
 
 
@@ -313,7 +368,7 @@ def _one_by_one(
     aggregate: Aggregate, values: _Values, function: Callable[[list[int], list[float]], float | None]
 ) -> pl.Series:
     _is_float(aggregate, values)
-    at, floats = values.at.tolist(), values.floats.tolist()
+    at, floats = values.of.at.tolist(), values.of.floats.tolist()
     known: dict[tuple[int, int], float | None] = {}
     found = []
     for window in zip(values.low.tolist(), values.high.tolist(), strict=True):

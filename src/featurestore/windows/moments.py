@@ -44,9 +44,8 @@ def variance(total: Rational, squares: Rational, count: int) -> float | None:
     return ratio(above, count * (count - 1), low)
 
 
-def means(values: Floats, low: Ints, high: Ints) -> list[float | None]:
-    """Return the mean of each window; ``None`` for an empty one."""
-    prefix = ExactPrefix.of(values)
+def means(_values: Floats, prefix: ExactPrefix, low: Ints, high: Ints) -> list[float | None]:
+    """Return the mean of each window of values whose running sums are ``prefix``; ``None`` for an empty one."""
     totals, counts = prefix.rationals(low, high), (high - low).tolist()
     found = [
         ratio(total, count, prefix.exponent) if count else None for total, count in zip(totals, counts, strict=True)
@@ -54,9 +53,8 @@ def means(values: Floats, low: Ints, high: Ints) -> list[float | None]:
     return _with_specials(found, prefix.specials_of(low, high))
 
 
-def variances(values: Floats, low: Ints, high: Ints) -> list[float | None]:
+def variances(values: Floats, prefix: ExactPrefix, low: Ints, high: Ints) -> list[float | None]:
     """Return the sample variance of each window; ``None`` below two values, NaN where one is not finite."""
-    prefix = ExactPrefix.of(values)
     squares, exponent = _squares(np.where(np.isfinite(values), values, 0.0), low, high)
     totals, counts = prefix.rationals(low, high), (high - low).tolist()
     found = [
