@@ -54,7 +54,9 @@ KINDS: dict[pl.DataType, st.SearchStrategy[Any]] = {
     pl.Datetime("ms"): INSTANTS.map(lambda value: value.replace(microsecond=0)),
     pl.Datetime("ns"): INSTANTS,
     pl.Duration("us"): st.timedeltas(timedelta(-9), timedelta(9)),
-    pl.Decimal(20, 3): st.decimals(-(10**9), 10**9, places=3),
+    pl.Decimal(20, 3): st.decimals(-(10**9), 10**9, places=3) | st.integers(-9, 9).map(Decimal),
+    pl.Decimal(38, 1): st.decimals(-(10**9), 10**9, places=1) | st.integers(-9, 9).map(Decimal),
+    pl.Decimal(38, 0): integers(-(10**37), 10**37).map(Decimal),
 }
 """The types of keys, and values of them of which some are often equal to others' of another type."""
 
@@ -192,7 +194,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
 WRONG: list[tuple[pl.DataType, Any]] = [
     (pl.Int64(), "1001"),
     (pl.Int64(), True),
-    (pl.Float64(), Decimal(1)),
+    (pl.Decimal(10, 2), 1.0),
     (pl.String(), 1),
     (pl.String(), "\ud800"),
     (pl.Binary(), "a"),
@@ -201,7 +203,7 @@ WRONG: list[tuple[pl.DataType, Any]] = [
     (pl.Time(), datetime(2024, 1, 1)),
     (pl.Datetime("us"), date(2024, 1, 1)),
     (pl.Duration("us"), time(1)),
-    (pl.Decimal(10, 2), 1),
+    (pl.Decimal(10, 2), "1"),
     (pl.Int64(), [1]),
 ]
 
@@ -218,10 +220,15 @@ def test_a_value_of_another_type_is_refused_by_its_row(dtype: pl.DataType, value
         codec_of(dtype).entities([[None, value]])
 
 
-def test_a_decimal_that_is_finer_than_the_key_matches_nothing() -> None:
+def test_decimals_are_equal_whatever_their_places() -> None:
     codec = codec_of(pl.Decimal(10, 2))
-    assert codec.encode([Decimal("1.005")]) is codec.encode([Decimal("NaN")]) is None
     assert codec.encode([Decimal("1.5")]) == codec.encode([Decimal("1.500")])
+    assert codec.encode([Decimal("2.00")]) == codec.encode([2]) == codec_of(pl.Int64()).encode([Decimal(2)])
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e99999999", "1e-99999999"])
+def test_a_decimal_that_no_column_holds_has_no_key(value: str) -> None:
+    assert codec_of(pl.Decimal(10, 2)).encode([Decimal(value)]) is None
 
 
 def test_nested_values_are_no_keys() -> None:

@@ -79,8 +79,9 @@ def values_of(encoded: bytes | None) -> tuple[bytes, ...]:
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_pushes_in_any_order_leave_the_greatest_row(rows: list[Row]) -> None:
     greatest = max(rows, key=order)
-    for shuffled in permutations(rows):
-        kept = written([record(row) for row in shuffled], pushed(VIEW))
+    merge = pushed(VIEW)
+    for shuffled in permutations([record(row) for row in rows]):
+        kept = written(shuffled, merge)
         assert kept is not None
         assert head_of(kept)[:2] == greatest[:2]
         assert values_of(kept) == canonical_row(greatest[2])
@@ -197,7 +198,8 @@ def test_a_pushed_row_that_is_in_the_source_is_the_sources_from_then_on() -> Non
 
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_the_order_of_rows_in_a_run_makes_no_difference(rows: list[Row]) -> None:
-    kept = {values_of(written([of_source(row, run=7) for row in each], RUN)) for each in permutations(rows)}
+    records = [of_source(row, run=7) for row in rows]
+    kept = {values_of(written(each, RUN)) for each in permutations(records)}
     assert kept == {canonical_row(max(rows, key=order)[2])}
 
 

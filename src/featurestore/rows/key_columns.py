@@ -28,7 +28,7 @@ def parts(name: str, text: str, column: pl.Series) -> list[Part]:
     if isinstance(dtype, pl.Null) or text == "Null":
         return [None] * len(column)
     target = polars_dtype(text)
-    if _kind(dtype) != _kind(target):
+    if not _comparable(dtype, target):
         raise FrameError(
             f"values of join key {name!r} are of another type",
             found=str(dtype),
@@ -38,14 +38,20 @@ def parts(name: str, text: str, column: pl.Series) -> list[Part]:
     return _ENCODERS[_kind(target)](column, text)
 
 
+def _comparable(one: pl.DataType, other: pl.DataType) -> bool:
+    has_places = any(isinstance(dtype, pl.Decimal) and dtype.scale > 0 for dtype in (one, other))
+    return _kind(one) == _kind(other) and not (has_places and (one.is_float() or other.is_float()))
+
+
 def _kind(dtype: pl.DataType) -> str:
-    base = type(dtype).__name__
     if isinstance(dtype, _TEXTUAL):
         return "text"
-    return "number" if dtype.is_numeric() and base != "Decimal" else base
+    return "number" if dtype.is_numeric() else type(dtype).__name__
 
 
 def _numbers(column: pl.Series, text: str) -> list[Part]:
+    if isinstance(column.dtype, pl.Decimal):
+        return _decimals(column, fractions=keys.has_places(text))
     if not column.dtype.is_float():
         return _integers(column)
     return _floats(column.cast(pl.Float64), fractions=base_of(text).startswith("Float"))
@@ -64,6 +70,10 @@ def _floats(column: pl.Series, *, fractions: bool) -> list[Part]:
     if as_integers.null_count() == column.null_count():
         return _tagged(as_integers, keys._INTEGER, ">i8")
     return [None if value is None else keys.float_part(value, fractions=fractions) for value in column.to_list()]
+
+
+def _decimals(column: pl.Series, *, fractions: bool) -> list[Part]:
+    return [None if value is None else keys.decimal_part(value, fractions=fractions) for value in column.to_list()]
 
 
 def _texts(column: pl.Series, _: str) -> list[Part]:
@@ -118,11 +128,6 @@ def _durations(column: pl.Series, _: str) -> list[Part]:
     return [None if value is None else keys.duration_part(value * factor) for value in numbers]
 
 
-def _decimals(column: pl.Series, text: str) -> list[Part]:
-    scale = int(text[:-1].partition(", ")[2])
-    return [None if value is None else keys.decimal_part(value, scale) for value in column.to_list()]
-
-
 def _tagged(column: pl.Series, tag: bytes, number: str) -> list[Part]:
     """A byte that says what it is, then the number."""
     records = np.empty(len(column), dtype=[("tag", "u1"), ("number", number)])
@@ -143,5 +148,4 @@ _ENCODERS: dict[str, Callable[[pl.Series, str], list[Part]]] = {
     "Time": _times,
     "Datetime": _instants,
     "Duration": _durations,
-    "Decimal": _decimals,
 }

@@ -1,8 +1,9 @@
 """Entities as bytes: what the rows of an entity are found under.
 
 Equal keys have equal bytes, and no others have, where equal means what it does in point-in-time joins
-(`featurestore.engines._keys`): integers of any width and whole floats are one kind of number, -0.0 is 0.0, every kind
-of text is text, an instant is one whatever its unit and zone. A null or NaN is no entity: it matches nothing.
+(`featurestore.engines._keys`): integers of any width, whole floats and decimals are one kind of number, -0.0 is 0.0,
+every kind of text is text, an instant is one whatever its unit and zone. A null or NaN is no entity: it matches
+nothing.
 
 The bytes of an entity do not depend on the view, whose number follows them, so that an entity's rows lie together.
 They never begin with a zero byte; control keys do (`snapshot_key`).
@@ -43,7 +44,9 @@ _tagged = struct.Struct(">cq").pack
 _tagged_float = struct.Struct(">cd").pack
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_EXACT = Context(prec=100)
+_EXACT = Context(prec=200)
+_DIGITS = 38
+"""The most that a decimal has on either side of the point."""
 
 Part = bytes | None
 
@@ -119,7 +122,7 @@ class KeyCodec:
             FrameError: a value of a wrong type; names the row, counted from 0.
         """
         parts = [self._column(index, values) for index, values in enumerate(columns)]
-        return _shortened(parts[0] if len(parts) == 1 else [_joined(row) for row in zip(*parts, strict=True)])
+        return _shortened(_side_by_side(parts))
 
     def _column(self, index: int, values: Sequence[Any]) -> list[Part]:
         quick = _quickly(base_of(self.keys[index][1]), values)
@@ -153,7 +156,7 @@ class KeyCodec:
         from featurestore.rows import key_columns
 
         parts = [key_columns.parts(name, text, column) for (name, text), column in zip(self.keys, columns, strict=True)]
-        return parts[0] if len(parts) == 1 else [_joined(row) for row in zip(*parts, strict=True)]
+        return _side_by_side(parts)
 
 
 def _joined(parts: Sequence[Part]) -> Part:
@@ -162,6 +165,20 @@ def _joined(parts: Sequence[Part]) -> Part:
     # Parts of fixed length end by themselves, the others say how long they are: no two rows run together alike.
     joined = [_sized(part) if part[:1] in _VARIABLE else part for part in parts if part is not None]
     return b"".join(joined) or _NO_KEYS
+
+
+def _side_by_side(columns: Sequence[list[Part]]) -> list[Part]:
+    """`_joined` of each row."""
+    if len(columns) == 1:
+        return columns[0]
+    if any(None in column for column in columns):
+        return [_joined(row) for row in zip(*columns, strict=True)]
+    return list(map(b"".join, zip(*map(_all_sized, columns), strict=True)))
+
+
+def _all_sized(column: list[Any]) -> list[bytes]:
+    # All values of a join key are of one kind, as far as their length goes.
+    return [_sized(part) for part in column] if column and column[0][:1] in _VARIABLE else column
 
 
 def _sized(part: bytes) -> bytes:
@@ -199,12 +216,8 @@ def _quickly(base: str, values: Sequence[Any]) -> list[Part] | None:
 def _part(name: str, text: str) -> Callable[[Any], Part]:
     """Return what makes bytes of the values of a join key."""
     base = base_of(text)
-    if base == "Decimal":
-        scale = int(text[:-1].partition(", ")[2])
-        encode: Callable[[Any], Part] = lambda value: decimal_part(value, scale)  # noqa: E731  # one of a table's values
-    elif base in _PARTS:
-        encode = _PARTS[base]
-    else:
+    encode = _PARTS.get("Places" if has_places(text) else base)
+    if encode is None:
         raise _no_key(name, text)
 
     def part(value: Any) -> Part:
@@ -231,22 +244,24 @@ def _no_key(name: str, text: str) -> UnsupportedValueError:
 
 
 def _integer(value: Any) -> Part:
-    if type(value) is int:
-        return integer_part(value)
-    return _other_number(value, fractions=False)
+    return integer_part(value) if type(value) is int else _number(value, fractions=False)
 
 
 def _float(value: Any) -> Part:
-    return integer_part(value) if type(value) is int else _other_number(value, fractions=True)
+    return integer_part(value) if type(value) is int else _number(value, fractions=True)
 
 
-def _other_number(value: Any, *, fractions: bool) -> Part:
+def _number(value: Any, *, fractions: bool, floats: bool = True) -> Part:
     # NumPy's numbers among them, which are none of Python's.
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool):
         raise TypeError
     if isinstance(value, Integral):
         return integer_part(int(value))
-    return float_part(float(value), fractions=fractions)
+    if isinstance(value, Real) and floats:
+        return float_part(float(value), fractions=fractions)
+    if isinstance(value, Decimal):
+        return decimal_part(value, fractions=fractions)
+    raise TypeError
 
 
 def integer_part(value: int) -> Part:
@@ -319,13 +334,26 @@ def duration_part(nanos: int) -> Part:
     return _DURATION + nanos.to_bytes(16, "big", signed=True)
 
 
-def decimal_part(value: Any, scale: int) -> Part:
-    if not isinstance(value, Decimal):
-        raise TypeError
-    scaled = value.scaleb(scale, _EXACT) if value.is_finite() else None
-    if scaled is None or scaled != scaled.to_integral_value() or abs(scaled) >= 1 << 127:
-        return None  # What the key's values cannot be equals none of them.
-    return _DECIMAL + int(scaled).to_bytes(16, "big", signed=True)
+def _decimal(value: Any) -> Part:
+    return _number(value, fractions=True, floats=False)
+
+
+def decimal_part(value: Decimal, *, fractions: bool) -> Part:
+    """Return the bytes of a decimal, those of the integer that it equals where it does; nothing for NaN."""
+    if not value.is_finite() or abs(value.adjusted()) > _DIGITS:
+        return None
+    if value == value.to_integral_value(context=_EXACT):
+        return integer_part(int(value))
+    sign, digits, exponent = value.normalize(_EXACT).as_tuple()
+    if not fractions or len(digits) > _DIGITS:
+        return None
+    number = int("".join(map(str, digits)))
+    return _DECIMAL + bytes([-int(exponent)]) + (-number if sign else number).to_bytes(16, "big", signed=True)
+
+
+def has_places(text: str) -> bool:
+    """Return whether the type is one of decimals with places, of which none is compared with floats."""
+    return base_of(text) == "Decimal" and not text.endswith(", 0]")
 
 
 _NUMBERS = frozenset([*INTEGERS, *FLOATS])
@@ -333,6 +361,8 @@ _PARTS: dict[str, Callable[[Any], Part]] = {
     **dict.fromkeys(INTEGERS, _integer),
     **dict.fromkeys(FLOATS, _float),
     **dict.fromkeys(("String", "Categorical", "Enum"), _text),
+    "Decimal": _integer,
+    "Places": _decimal,
     "Binary": _binary,
     "Boolean": _boolean,
     "Date": _date,
@@ -350,5 +380,5 @@ _EXPECTED = {
     "Time": "a time of day",
     "Datetime": "a date with a time",
     "Duration": "a length of time",
-    "Decimal": "a decimal",
+    "Decimal": "a decimal or an integer",
 }

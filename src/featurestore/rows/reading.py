@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from featurestore.rows.heads import FULL_KEY, OFFSET, PUSHED, VERSION, corrupt
 from featurestore.rows.layout import Columns, Layout
 from featurestore.rows.nested import NESTED, from_plain, unpacker
-from featurestore.rows.slots import Slot, shape_of
+from featurestore.rows.slots import Convert, Slot, shape_of
 from featurestore.rows.types import FLOATS, INTEGERS, base_of, polars_dtype
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class LayoutReader:
         self._unpack = parsed.unpack_from if self._shape.tails else parsed.unpack
         self._null_columns: dict[Bits, list[int]] = {}
         self._is_quick = not self._shape.tails and all(slot is not None and not slot.convert for slot in self._slots())
+        self._tail_fields = [self._fields[position] for position in self._shape.tails]
+        self._steps = [self._step(position) for position in self._positions]
         self._order = [self._fields[position] for position in self._positions if position is not None]
         self._in_order = self._order == list(range(len(read)))
 
@@ -85,6 +87,13 @@ class LayoutReader:
         places = (code if at in wanted else f"{struct.calcsize('>' + code)}x" for at, code in codes)
         bits = _INTEGERS_OF_BITS.get(self._shape.null_bytes, f"{self._shape.null_bytes}s")
         return f">Q8xBH12x{bits}{''.join(places)}"
+
+    def _step(self, position: int | None) -> tuple[int | None, int | None, Convert | None]:
+        """Which field a wanted column is, which of the tails, and what makes a Python value of it."""
+        if position is None:
+            return None, None, None
+        tails, slot = self._shape.tails, self._shape.slots[position]
+        return self._fields[position], tails.index(position) if slot.in_tail else None, slot.convert
 
     def _slots(self) -> Iterator[Slot | None]:
         for position in self._positions:
@@ -143,15 +152,33 @@ class LayoutReader:
         Raises:
             Irregular: see there.
         """
-        if self._is_quick:
-            try:
-                event, flags, number, nulls, *values = self._unpack(record)
-            except (struct.error, TypeError) as error:
-                raise Irregular from error
-            if number == self.number and flags in _REGULAR and nulls == self._no_nulls:
-                return values if self._in_order else [values[at] for at in self._order], event - OFFSET
-        columns, events = self.lists([record])
-        return [column[0] for column in columns], events[0]
+        try:
+            event, flags, number, nulls, *values = self._unpack(record)
+            if number != self.number or flags not in _REGULAR:
+                raise Irregular
+            if not self._is_quick:
+                values = self._row(record, values)
+            elif not self._in_order:
+                values = [values[at] for at in self._order]
+        except (struct.error, TypeError, ValueError, OverflowError) as error:
+            raise Irregular from error
+        if nulls != self._no_nulls:
+            for column in self._nulls_in(nulls):
+                values[column] = None
+        return values, event - OFFSET
+
+    def _row(self, record: bytes, fields: list[Any]) -> list[Any]:
+        ends = [self._shape.size, *(fields[at] for at in self._tail_fields)]
+        if self._tail_fields and (ends[-1] != len(record) or ends != sorted(ends)):
+            raise Irregular
+        values = []
+        for field, tail, convert in self._steps:
+            value = None
+            if field is not None:
+                value = fields[field] if tail is None else record[ends[tail] : ends[tail + 1]]
+                value = value if convert is None else convert(value)
+            values.append(value)
+        return values
 
     # ---- as lists ------------------------------------------------------------------------------------------------
 
@@ -278,11 +305,12 @@ class LayoutReader:
             for column, (slot, at) in enumerate(zip(self._slots(), self._positions, strict=True)):
                 if at is not None and slot is not None and slot.is_fixed:
                     values[:, column] = block[str(at)]
-        nulls = block["nulls"]
-        if np.count_nonzero(nulls):
-            for column, at in enumerate(self._positions):
-                if at is not None:
-                    values[nulls[:, at // 8] >> (at % 8) & 1 == 1, column] = np.nan
+        if np.count_nonzero(block["nulls"]):
+            bits = np.unpackbits(block["nulls"], axis=1, bitorder="little")
+            kept = [column for column, at in enumerate(self._positions) if at is not None]
+            is_null = np.zeros(values.shape, dtype=np.bool_)
+            is_null[:, kept] = bits[:, [at for at in self._positions if at is not None]]
+            values[is_null] = np.nan
         events = block["event"].astype(np.uint64)
         events ^= np.uint64(OFFSET)
         events = events.view(np.int64)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from featurestore.rows.layout import Layout
 from featurestore.rows.types import base_of
 
-__all__ = ["HEAD_BYTES", "Shape", "Slot", "shape_of"]
+__all__ = ["HEAD_BYTES", "Convert", "Shape", "Slot", "shape_of"]
 
 HEAD_BYTES = 31
 
