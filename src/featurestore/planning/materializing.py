@@ -100,6 +100,8 @@ class Coverage:
 
     number: int
     """The view's number in the store. Of rows under another number this document says nothing."""
+    place: str = ""
+    """The identity of the store. Of another one, or of one that was emptied, this document says nothing either."""
     runs: int = 0
     """Runs that have begun; each has its own number, from 1."""
     intervals: tuple[Interval, ...] = ()
@@ -147,6 +149,7 @@ class Coverage:
         plain = {
             "format": FORMAT,
             "number": self.number,
+            "place": self.place,
             "runs": self.runs,
             "intervals": self.intervals,
             "unfinished": self.unfinished,
@@ -172,6 +175,7 @@ class Coverage:
             )
         return cls(
             plain["number"],
+            plain.get("place", ""),
             plain["runs"],
             tuple((start, end) for start, end in plain["intervals"]),
             tuple((run, start, end) for run, start, end in plain["unfinished"]),

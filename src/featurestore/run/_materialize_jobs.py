@@ -89,9 +89,7 @@ class Job(ABC):
             of: when the rows could first be seen, if that is something else.
             total: the number of rows, as far as it is known.
         """
-        before, after = change_coverage(
-            self.online.registry, self.name, view.number, lambda known: known.started(interval)
-        )
+        before, after = change_coverage(self.online, self.name, view.number, lambda known: known.started(interval))
         writer = Writer(
             self.online.store, view, of or interval, after.runs, rows.table.ttl, self.told.now, partial(self._now, view)
         )
@@ -110,7 +108,7 @@ class Job(ABC):
         self._require_in_force(view)
         at = self.told.now
         change_coverage(
-            self.online.registry,
+            self.online,
             self.name,
             view.number,
             lambda known: known.finished(run.number, interval, at=at, rows=run.read),
@@ -154,7 +152,7 @@ class TimelineJob(Job):
         return (interval,)
 
     def missing_until(self, last: int) -> tuple[Interval, ...]:
-        known = coverage(self.online.registry, self.name)
+        known = coverage(self.online, self.name)
         if known is not None and known.done and known.number == self._would_be.number:
             return missing(known.done, last)
         earliest = self._rows((-OFFSET, last)).earliest()
@@ -212,7 +210,7 @@ class _WholeJob(Job):
         self.online.store.put([(key, newest)], lambda old, new: new if old is None or new > old else None)
         for rows in self.online.store.scan(view.suffix):
             older = [each for each, value in rows if each != key and _is_older(value, newest, run)]
-            known = coverage(self.online.registry, self.name)
+            known = coverage(self.online, self.name)
             if known is None or known.runs != run:
                 return  # A later run has begun: it removes what it does not replace, and its rows are not ours.
             if older:
@@ -251,7 +249,7 @@ class AsOfJob(_WholeJob):
 
     def missing_until(self, last: int) -> tuple[Interval, ...]:
         assert isinstance(self.view, Feature)
-        known = coverage(self.online.registry, self.name)
+        known = coverage(self.online, self.name)
         if known is None or not known.done:
             point = grid_point(self.view, None, last)
             assert point is not None

@@ -2,52 +2,72 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 from featurestore.errors import ConflictError
+from featurestore.online.base import OnlineStore
 from featurestore.planning.materializing import Coverage
 from featurestore.registry.base import Registry
-from featurestore.run.online import online_views
+from featurestore.run.online import Online, online_views
 
-__all__ = ["change_coverage", "coverage", "remove_coverage"]
+__all__ = ["change_coverage", "coverage", "place_of", "remove_coverage"]
 
 _INTERVALS = "online/intervals/"
+_PLACE = b"\x00i\x00\x00"
+"""A control key of view 0, which no view is."""
 _TRIES = 50
 
 
-def coverage(registry: Registry, name: str) -> Coverage | None:
+def place_of(store: OnlineStore) -> str:
+    """Return the identity of a store: a value that is kept in it, made by whoever looks first.
+
+    So a project that is pointed at another store, or whose store was emptied, is not taken to be materialized there.
+    """
+    (found,) = store.get([_PLACE])
+    if found is None:
+        store.put([(_PLACE, uuid.uuid4().bytes)], lambda old, new: new if old is None else None)
+        (found,) = store.get([_PLACE])
+    return "" if found is None else found.hex()
+
+
+def coverage(online: Online, name: str) -> Coverage | None:
     """Return what part of a view's time is in the online store; ``None`` where nothing is known of it.
 
     Args:
-        registry: of the project.
+        online: the store's parts.
         name: the view's identity.
     """
-    known = online_views(registry)
-    found = _parsed(registry.get(_INTERVALS + name))
-    return found if found is not None and name in known and known[name].number == found.number else None
+    known = online_views(online.registry)
+    found = _parsed(online.registry.get(_INTERVALS + name))
+    if found is None or name not in known or known[name].number != found.number:
+        return None
+    return found if found.place == place_of(online.store) else None
 
 
 def change_coverage(
-    registry: Registry, name: str, number: int, change: Callable[[Coverage], Coverage]
+    online: Online, name: str, number: int, change: Callable[[Coverage], Coverage]
 ) -> tuple[Coverage, Coverage]:
     """Put into force what ``change`` makes of a view's document; return it as it was and as it is.
 
     Args:
-        registry: of the project.
+        online: the store's parts.
         name: the view's identity.
-        number: of the view in the store. What is known of it under another one holds no longer.
+        number: of the view in the store. What is known of it under another one, or in another store, holds no longer.
         change: pure, as it may be called again where somebody else changes the document at the same time.
 
     Raises:
         ConflictError: others did so all the time.
     """
+    place = place_of(online.store)
     for attempt in range(_TRIES):
-        text = registry.get(_INTERVALS + name)
+        text = online.registry.get(_INTERVALS + name)
         known = _parsed(text)
-        before = known if known is not None and known.number == number else Coverage(number)
+        is_here = known is not None and (known.number, known.place) == (number, place)
+        before = known if known is not None and is_here else Coverage(number, place)
         after = change(before)
         try:
-            registry.put(_INTERVALS + name, after.to_json(), expected=text)
+            online.registry.put(_INTERVALS + name, after.to_json(), expected=text)
         except ConflictError:
             if attempt == _TRIES - 1:
                 raise

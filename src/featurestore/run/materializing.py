@@ -87,7 +87,7 @@ def intervals(online: Online, view: object) -> tuple[tuple[datetime, datetime], 
         UnknownNameError: nothing bears the name; suggests the nearest.
     """
     (asked, *_) = asked_for(view, online.context.known)
-    known = coverage(online.registry, identity(asked.view))
+    known = coverage(online, identity(asked.view))
     done = () if known is None else known.done
     return tuple((from_micros(start), from_micros(end)) for start, end in done)
 
