@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,9 +18,17 @@ import msgspec
 if TYPE_CHECKING:
     from featurestore import OnlineResponse
 
-__all__ = ["arrow_stream", "encode", "feast_columns", "feast_head", "rows"]
+__all__ = ["FeastForm", "arrow_stream", "encode", "rows"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_TIME = b'"1970-01-01T00:00:00Z"'
+"""The event timestamp of what has none, as Feast writes it."""
+_MOST_TIMES = 4096
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+encode = _encoder.encode
+"""Any value as JSON."""
+_lines = _encoder.encode_lines
 
 
 class _Column(msgspec.Struct, gc=False):
@@ -30,41 +39,98 @@ class _Column(msgspec.Struct, gc=False):
     event_timestamps: msgspec.Raw
 
 
-_encoder = msgspec.json.Encoder(enc_hook=str)
-encode = _encoder.encode
-"""Any value as JSON."""
-
-
-def feast_head(names: Iterable[str]) -> bytes:
-    """Return how an answer with these columns begins."""
-    return b'{"metadata":{"feature_names":' + encode(list(names)) + b'},"results":'
-
-
-def feast_columns(head: bytes, response: OnlineResponse, keys: Mapping[str, Sequence[Any]]) -> bytes:
-    """Return Feast's answer: join keys, then features, each with values, statuses and event timestamps.
+class FeastForm:
+    """Writes Feast's answers to one question: join keys, then features, as columns.
 
     Args:
-        head: as `feast_head` returns it.
-        response: what was read.
-        keys: the columns of the request.
+        plan: of the reads.
     """
-    plan, height = response.plan, len(response)
-    present, none = _repeated("PRESENT", height), _repeated("1970-01-01T00:00:00Z", height)
-    columns = [_Column(keys[name], present, none) for name in plan.join_keys]
-    if plan.computes:
-        return head + encode([*columns, *_computed(response, present, none)]) + b"}"
-    found: dict[str, _Column] = {}
-    known: Mapping[str, Sequence[str]] = {}
-    for view, read in zip(plan.views, response.stored(), strict=True):
-        stamps = _stamps(read.stamps)
-        for name, values in zip(view.columns, read.columns, strict=True):
-            if None not in values:
-                found[name] = _Column(values, present, stamps)
-                continue
-            known = known or response.statuses
-            found[name] = _Column(values, msgspec.Raw(encode(known[name])), stamps)
-    columns += [found[name] for name in plan.features]
-    return head + encode(columns) + b"}"
+
+    __slots__ = ("_head", "_places", "_plan", "_runs", "_times")
+
+    def __init__(self, plan: Any) -> None:
+        self._plan = plan
+        self._head = b'{"metadata":{"feature_names":' + encode([*plan.join_keys, *plan.features]) + b'},"results":'
+        known = {name: (at, place) for at, view in enumerate(plan.views) for place, name in enumerate(view.columns)}
+        self._places = [known.get(name, (-1, -1)) for name in plan.features]
+        """Of each feature, the place of its view, and its own among the view's columns."""
+        self._runs = _runs([at for at, _ in self._places])
+        self._times: dict[int | None, bytes] = {None: _NO_TIME}
+
+    def written(self, response: OnlineResponse, reads: Sequence[Any], keys: Mapping[str, Sequence[Any]]) -> bytes:
+        """Return an answer.
+
+        Args:
+            response: what was read.
+            reads: the values in it, view by view.
+            keys: the columns of the request.
+        """
+        plan, height = self._plan, len(response)
+        if height == 1 and not plan.computes:
+            row = [reads[view].columns[place][0] for view, place in self._places]
+            if None not in row:
+                return self._of_one(row, reads, [keys[name][0] for name in plan.join_keys])
+        present, none = _repeated("PRESENT", height), _repeated("1970-01-01T00:00:00Z", height)
+        columns = [_Column(keys[name], present, none) for name in plan.join_keys]
+        if plan.computes:
+            columns += _computed(response, present, none)
+            return self._head + encode(columns) + b"}"
+        stamps = [self._stamps(read.stamps) for read in reads]
+        known: Mapping[str, Sequence[str]] = {}
+        for name, (view, place) in zip(plan.features, self._places, strict=True):
+            values = reads[view].columns[place]
+            if None in values:
+                known = known or response.statuses
+                columns.append(_Column(values, msgspec.Raw(encode(known[name])), stamps[view]))
+            else:
+                columns.append(_Column(values, present, stamps[view]))
+        return self._head + encode(columns) + b"}"
+
+    def _of_one(self, row: list[Any], reads: Sequence[Any], keys: list[Any]) -> bytes:
+        """Return the answer for one row that is whole: columns of one view differ in their value alone."""
+        parts = _lines([*keys, *row]).split(b"\n")  # A line break in a value is written as two characters.
+        written = [_between(_NO_TIME).join(parts[: len(keys)])] if keys else []
+        time, first = _NO_TIME, len(keys)
+        for view, count in self._runs:
+            before, time = time, self._time(reads[view].stamps[0])
+            if first:
+                written.append(_between(before))
+            written.append(_between(time).join(parts[first : first + count]))
+            first += count
+        return b"".join([self._head, b'[{"values":[', *written, _AFTER_VALUE, time, b"]}]}"])
+
+    def _time(self, stamp: int | None) -> bytes:
+        found = self._times.get(stamp)
+        if found is None:
+            assert stamp is not None
+            if len(self._times) >= _MOST_TIMES:
+                self._times = {None: _NO_TIME}
+            found = self._times[stamp] = encode(_EPOCH + timedelta(0, 0, stamp))
+        return found
+
+    def _stamps(self, stamps: Sequence[int | None]) -> msgspec.Raw:
+        try:
+            return msgspec.Raw(b"[" + b",".join([self._times[stamp] for stamp in stamps]) + b"]")
+        except KeyError:
+            return msgspec.Raw(b"[" + b",".join([self._time(stamp) for stamp in stamps]) + b"]")
+
+
+_AFTER_VALUE = b'],"statuses":["PRESENT"],"event_timestamps":['
+
+
+def _between(time: bytes) -> bytes:
+    """Return what stands between two values of one row."""
+    return _AFTER_VALUE + time + b']},{"values":['
+
+
+def _runs(views: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the views of features that follow each other, and how many each.
+
+    Example:
+        >>> _runs([0, 0, 1, 0])
+        [(0, 2), (1, 1), (0, 1)]
+    """
+    return [(view, len(list(members))) for view, members in groupby(views)]
 
 
 def _computed(response: OnlineResponse, present: msgspec.Raw, none: msgspec.Raw) -> Iterable[_Column]:
@@ -76,7 +142,7 @@ def _computed(response: OnlineResponse, present: msgspec.Raw, none: msgspec.Raw)
         column = values[name]
         known = statuses.get(name) or ["PRESENT" if value is not None else "NULL_VALUE" for value in column]
         said = present if None not in column else msgspec.Raw(encode(known))
-        yield _Column(column, said, _stamps(stamps[name]) if name in stamps else none)
+        yield _Column(column, said, _stamps_of(stamps[name]) if name in stamps else none)
 
 
 @lru_cache(1024)
@@ -84,7 +150,7 @@ def _repeated(text: str, count: int) -> msgspec.Raw:
     return msgspec.Raw(encode([text] * count))
 
 
-def _stamps(stamps: Sequence[int | None]) -> msgspec.Raw:
+def _stamps_of(stamps: Sequence[int | None]) -> msgspec.Raw:
     return msgspec.Raw(encode([_EPOCH if stamp is None else _EPOCH + timedelta(0, 0, stamp) for stamp in stamps]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import secrets
@@ -20,7 +21,7 @@ from featurestore.server.metrics import Counts
 from featurestore.server.options import ServeOptions
 from featurestore.server.problems import Problem, as_json, problem_of
 from featurestore.server.reading import Reading
-from featurestore.server.requests import Call
+from featurestore.server.requests import JSON, Call
 from featurestore.server.routes import ROUTES, Answer, Route
 from featurestore.server.rsgi import HTTPProtocol, Scope
 from featurestore.server.telling import Telling
@@ -33,6 +34,7 @@ __all__ = ["Application", "of_options"]
 
 Answers = Callable[[Call], Awaitable[Answer]]
 
+_JSON_HEADER = ("content-type", JSON)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _LOOK_EVERY = 0.5
 """Seconds between two looks at what was applied, and at the keys."""
@@ -64,6 +66,9 @@ class Application:
         self._unrouted = _no_such, _unanswered, self.counts.route("other")
         self._numbers = (f"{self.name}-{number:x}" for number in count(1))
         self._tasks: set[asyncio.Task[None]] = set()
+        self._authenticated = options.authenticated
+        self._running: dict[Call, tuple[float, asyncio.Task[Any] | None]] = {}
+        """Requests that the time limit holds for."""
 
     # ---- a worker's life -----------------------------------------------------------------------------------------
 
@@ -71,7 +76,9 @@ class Application:
         self._look()
         with suppress(NotImplementedError):  # Where the platform has no such signals, workers stop at once.
             loop.add_signal_handler(signal.SIGTERM, self._drain, loop)
-        self._tasks = {loop.create_task(self._follow()), loop.create_task(self._keep())}
+        self._tasks = {loop.create_task(each) for each in (self._follow(), self._keep(), self._end())}
+        gc.collect()
+        gc.freeze()  # What is there now stays; looking through it again and again would only make requests wait.
         self.log.line("worker started", pid=os.getpid())
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -102,6 +109,11 @@ class Application:
             self._count_failure(error)
             self.log.line("cannot follow the registry", level="error", error=type(error).__name__)
 
+    async def _end(self) -> None:
+        while True:
+            await asyncio.sleep(min(0.25, self.options.limits.seconds / 4))
+            self._end_overdue()
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_KEEP_EVERY)
@@ -119,37 +131,46 @@ class Application:
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         begun = perf_counter()
-        if scope.proto != "http":
-            protocol.close(404)  # type: ignore[attr-defined]  # A WebSocket has it.
-            return
-        call = Call(scope, protocol, self._number(scope))
-        route, answer, counts = self._routes.get(scope.path, self._unrouted)
-        extra: Any = ()
+        call = Call(scope, protocol)
+        headers = call.headers
+        given = headers.get("x-request-id")
+        number = call.id = given if given is not None and _REQUEST_ID.fullmatch(given) else next(self._numbers)
+        route, answer, counts = self._routes.get(scope.path) or self._unrouted
+        said = [_JSON_HEADER, ("x-request-id", number)]
+        if route.is_limited:
+            self._running[call] = begun, asyncio.current_task()
         try:
-            status, kind, body = await self._answer(route, answer, call)
+            if scope.method != route.method and route.method:
+                raise _wrong_method(scope.method, route)
+            if self._authenticated and not route.is_open:
+                call.access = await self.guard.admit(headers.get("authorization"), headers.get("x-api-key"))
+            status, kind, body = await answer(call)
+            if kind is not JSON:
+                said[0] = "content-type", kind
             counts.rows += call.rows
-        except Exception as error:  # noqa: BLE001  Whatever it is, the client gets an answer and the log a line.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  Whatever it is, the client gets an answer.
             problem = self._problem(error, call)
-            status, kind, body, extra = problem.status, "application/json", as_json(problem, call.id), problem.headers
-        headers = [("content-type", kind), ("x-request-id", call.id), *extra]
+            status, body = problem.status, as_json(problem, number)
+            said += problem.headers
+        self._running.pop(call, None)
         if self.telling.draining:
-            headers.append(("connection", "close"))
-        protocol.response_bytes(status, headers, body)
+            said.append(("connection", "close"))
+        protocol.response_bytes(status, said, body)
         seconds = perf_counter() - begun
         counts.add(status, seconds)
         if status >= 400 or route.changes or self.options.access_log:
             self._log(call, status, seconds)
 
-    async def _answer(self, route: Route, answer: Answers, call: Call) -> Answer:
-        method = call.scope.method
-        if method != route.method and route.method:
-            raise _wrong_method(method, route)
-        if not route.is_limited:
-            await self._admit(route, call)
-            return await answer(call)
-        async with asyncio.timeout(self.options.limits.seconds):
-            await self._admit(route, call)
-            return await answer(call)
+    def _end_overdue(self) -> None:
+        """Cancel what takes too long. A look at all of them now and then costs less than a timer for each."""
+        latest = perf_counter() - self.options.limits.seconds
+        for call, (begun, task) in list(self._running.items()):
+            if begun > latest:
+                break  # They stand in the order in which they began.
+            del self._running[call]
+            call.overdue = True
+            if task is not None:
+                task.cancel()
 
     def _answers(self) -> dict[str, Answers]:
         return {
@@ -171,14 +192,14 @@ class Application:
             get = call.headers.get
             call.access = await self.guard.admit(get("authorization"), get("x-api-key"))
 
-    def _number(self, scope: Scope) -> str:
-        """Return the id of a request: the client's, if it is one that logs can bear."""
-        given: str | None = scope.headers.get("x-request-id")
-        return given if given is not None and _REQUEST_ID.fullmatch(given) else next(self._numbers)
-
     # ---- what went wrong -----------------------------------------------------------------------------------------
 
-    def _problem(self, error: Exception, call: Call) -> Problem:
+    def _problem(self, error: BaseException, call: Call) -> Problem:
+        if isinstance(error, asyncio.CancelledError):
+            if not call.overdue:
+                raise error
+            error = TimeoutError()
+        assert isinstance(error, Exception)
         problem = problem_of(error)
         if isinstance(error, StoreUnavailableError):
             self._count_failure(error)

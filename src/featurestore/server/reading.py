@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from featurestore.server.guard import forbidden
 from featurestore.server.metrics import Counts, ViewCounts
 from featurestore.server.options import Limits
 from featurestore.server.problems import Problem
-from featurestore.server.requests import ARROW, Call, FeastRead, Read, require_rows
+from featurestore.server.requests import ARROW, JSON, Call, FeastRead, Read, require_rows
 from featurestore.server.routes import Answer
 
 if TYPE_CHECKING:
@@ -34,17 +35,17 @@ Asked = FeastRead | Read
 class _Question:
     """Features that are asked for together: their reader, and what all answers share."""
 
-    __slots__ = ("allowed", "counts", "head", "plan", "reader", "service")
+    __slots__ = ("allowed", "counts", "form", "names", "plan", "reader")
 
-    def __init__(self, reader: OnlineReader, service: str | None, counts: Counts) -> None:
+    def __init__(self, reader: OnlineReader, names: Sequence[str], counts: Counts) -> None:
         self.reader = reader
-        self.service = service
+        self.names = names
         self.renew(reader.plan, counts)
 
     def renew(self, plan: Any, counts: Counts) -> None:
         """Take up another plan, as another apply makes one."""
         self.plan = plan
-        self.head = answers.feast_head([*plan.join_keys, *plan.features])
+        self.form = answers.FeastForm(plan)
         self.counts: tuple[ViewCounts, ...] = tuple(counts.view(view.identity) for view in plan.views)
         self.allowed: set[Access] = set()
 
@@ -52,16 +53,17 @@ class _Question:
         """Let those read on who may; else raise the problem."""
         if access in self.allowed:
             return
-        plan = self.plan
-        shown = [view.identity for view in plan.shown]
-        computed = [each.view.name for each in plan.on_demand]
-        names = [*shown, *computed, *(feature.qualified_name for feature, _ in plan.columns)]
-        by_service = self.service is not None and access.may("read", [self.service])
-        if not by_service and not access.may("read", names):
-            raise forbidden(access, ", ".join(f"read:{name}" for name in names))
+        if not access.may("read", self.names) and not access.may("read", self._read_names()):
+            raise forbidden(access, ", ".join(f"read:{name}" for name in self.names))
         if len(self.allowed) >= _MOST_ALLOWED:
             self.allowed.clear()
         self.allowed.add(access)
+
+    def _read_names(self) -> list[str]:
+        """Return the views and functions that the answer comes from, if it was a service that was named."""
+        plan = self.plan
+        names = [view.identity for view in plan.shown] + [each.view.name for each in plan.on_demand]
+        return [*names, *(feature.qualified_name for feature, _ in plan.columns)]
 
 
 class Reading:
@@ -85,40 +87,43 @@ class Reading:
         """``POST /get-online-features``: Feast's form."""
         asked = _feast.decode(await call.body(self._limits))
         entities = asked.entities
-        height = max(map(len, entities.values()), default=0)
+        height = 0
+        for values in entities.values():
+            height = max(height, len(values))
         require_rows(call, height, self._limits)
-        question = await self._question(asked)
-        question.require(call.access)
+        question = self._questions.get(_key(asked)) or await self._question(asked)
         rows: Any = entities
         if height == 1:
             rows = [{name: values[0] for name, values in entities.items() if values}]
-        response = await self._read(question, rows, call.access)
+        response, reads = await self._read(question, rows, call.access)
         if call.wants_arrow():
-            extra = {"statuses": True, "event_timestamps": True}
-            return 200, ARROW, await self._made(question, answers.arrow_stream, response, **extra)
-        body = await self._made(question, answers.feast_columns, question.head, response, entities)
-        return 200, "application/json", body
+            return await self._arrow(question, response, statuses=True, event_timestamps=True)
+        if question.plan.computes:
+            return 200, JSON, await asyncio.to_thread(question.form.written, response, reads, entities)
+        return 200, JSON, question.form.written(response, reads, entities)
 
     async def rows(self, call: Call) -> Answer:
         """``POST /v1/features:read``: rows."""
         asked = _rows.decode(await call.body(self._limits))
         require_rows(call, len(asked.rows), self._limits)
-        question = await self._question(asked)
-        question.require(call.access)
-        response = await self._read(question, asked.rows, call.access)
+        question = self._questions.get(_key(asked)) or await self._question(asked)
+        response, _ = await self._read(question, asked.rows, call.access)
         extra = {"statuses": asked.statuses, "event_timestamps": asked.event_timestamps}
         if call.wants_arrow():
-            return 200, ARROW, await self._made(question, answers.arrow_stream, response, **extra)
-        return 200, "application/json", await self._made(question, answers.rows, response, **extra)
+            return await self._arrow(question, response, **extra)
+        if question.plan.computes:
+            return 200, JSON, await asyncio.to_thread(partial(answers.rows, response, **extra))
+        return 200, JSON, answers.rows(response, **extra)
+
+    async def _arrow(self, question: _Question, response: OnlineResponse, **extra: bool) -> Answer:
+        made = partial(answers.arrow_stream, response, **extra)
+        # Functions of users may take their time, and must not hold up what others ask.
+        return 200, ARROW, await asyncio.to_thread(made) if question.plan.computes else made()
 
     # ---- how -----------------------------------------------------------------------------------------------------
 
     async def _question(self, asked: Asked) -> _Question:
         features, service = asked.features, asked.feature_service
-        key = (service if features is None else tuple(features), asked.full_feature_names)
-        found = self._questions.get(key)
-        if found is not None:
-            return found
         if (features is None) == (service is None):
             raise Problem(
                 422,
@@ -130,7 +135,7 @@ class Reading:
         reader = await asyncio.to_thread(self._reader, features, service, asked.full_feature_names)
         if len(self._questions) >= _MOST_QUESTIONS:
             self._questions.clear()
-        found = self._questions[key] = _Question(reader, service, self._counts)
+        found = self._questions[_key(asked)] = _Question(reader, _names(asked), self._counts)
         return found
 
     def _reader(self, features: list[str] | None, service: str | None, full: bool) -> OnlineReader:
@@ -141,7 +146,9 @@ class Reading:
 
     async def _read(
         self, question: _Question, rows: Sequence[Any] | Mapping[str, Any], access: Access
-    ) -> OnlineResponse:
+    ) -> tuple[OnlineResponse, Sequence[Any]]:
+        """Return what was read, and the values in it, view by view."""
+        question.require(access)
         reader = question.reader
         if not self._waits:
             response = reader.read(rows)
@@ -152,12 +159,20 @@ class Reading:
         if response.plan is not question.plan:
             question.renew(response.plan, self._counts)
             question.require(access)
-        for counts, read in zip(question.counts, response.stored(), strict=True):
+        reads = response.stored()
+        for counts, read in zip(question.counts, reads, strict=True):
             counts.add(read.events, len(read.expired))
-        return response
+        return response, reads
 
-    async def _made(self, question: _Question, make: Callable[..., bytes], *args: Any, **options: Any) -> bytes:
-        """Return what ``make`` makes; in a thread where that calls functions of users."""
-        if question.plan.computes:
-            return await asyncio.to_thread(make, *args, **options)
-        return make(*args, **options)
+
+def _key(asked: Asked) -> Any:
+    """Return what equal questions have in common."""
+    features = asked.features
+    return (asked.feature_service if features is None else tuple(features), asked.full_feature_names)
+
+
+def _names(asked: Asked) -> list[str]:
+    """Return what the references of a question name: views, functions or services."""
+    if asked.feature_service is not None:
+        return [asked.feature_service]
+    return list(dict.fromkeys(reference.partition(":")[0] for reference in asked.features or ()))

@@ -14,6 +14,7 @@ from featurestore.server.rsgi import HTTPProtocol, Scope
 
 __all__ = [
     "ARROW",
+    "JSON",
     "Call",
     "FeastRead",
     "Materialize",
@@ -86,18 +87,18 @@ class Call:
     Args:
         scope: what the server knows of it.
         protocol: gives its body.
-        number: its id.
     """
 
-    __slots__ = ("access", "headers", "id", "protocol", "rows", "scope")
+    __slots__ = ("access", "headers", "id", "overdue", "protocol", "rows", "scope")
 
-    def __init__(self, scope: Scope, protocol: HTTPProtocol, number: str) -> None:
+    def __init__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         self.scope = scope
         self.protocol = protocol
         self.headers = scope.headers
-        self.id = number
+        self.id = ""
         self.access: Access = ANYBODY
         self.rows = 0
+        self.overdue = False
 
     async def body(self, limits: Limits) -> bytes:
         """Return the body.

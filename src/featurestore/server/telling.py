@@ -14,7 +14,7 @@ from featurestore.server.guard import forbidden
 from featurestore.server.metrics import Counts, merged, prometheus
 from featurestore.server.openapi import document
 from featurestore.server.problems import Problem
-from featurestore.server.requests import Call
+from featurestore.server.requests import JSON, Call
 from featurestore.server.routes import Answer
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Telling:
 
     async def health(self, call: Call) -> Answer:  # noqa: ARG002  As all routes are called.
         """``GET /health``: the process answers."""
-        return 200, "application/json", b""
+        return 200, JSON, b""
 
     async def ready(self, call: Call) -> Answer:  # noqa: ARG002  As above.
         """``GET /v1/ready``: registry and online store answer too."""
@@ -62,7 +62,7 @@ class Telling:
                 self._looked = time.monotonic(), await self._look()
         if self._looked[1] is not None:
             raise self._looked[1]
-        return 200, "application/json", b'{"ready":true}'
+        return 200, JSON, b'{"ready":true}'
 
     async def _look(self) -> Problem | None:
         try:
@@ -99,7 +99,7 @@ class Telling:
 
     async def openapi(self, call: Call) -> Answer:  # noqa: ARG002  As above.
         """``GET /openapi.json``."""
-        return 200, "application/json", encode(document())
+        return 200, JSON, encode(document())
 
     async def docs(self, call: Call) -> Answer:  # noqa: ARG002  As above.
         """``GET /docs``: the same for people."""

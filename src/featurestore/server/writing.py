@@ -15,7 +15,7 @@ from featurestore.server.guard import forbidden
 from featurestore.server.metrics import Counts
 from featurestore.server.options import Limits
 from featurestore.server.problems import Problem
-from featurestore.server.requests import Call, Materialize, MaterializeIncremental, Push, Write, require_rows
+from featurestore.server.requests import JSON, Call, Materialize, MaterializeIncremental, Push, Write, require_rows
 from featurestore.server.routes import Answer
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Writing"]
 
-_JSON = "application/json"
 _MODES = ("both", "online", "offline", "online_and_offline")
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -143,8 +142,8 @@ def _require_admin(call: Call) -> None:
 def _done(call: Call, result: Any, body: bytes) -> Answer:
     """Answer as Feast does, or with what became of it where the request prefers that (RFC 7240)."""
     if "return=representation" in (call.headers.get("prefer") or ""):
-        return 200, _JSON, encode(result)
-    return 200, _JSON, body
+        return 200, JSON, encode(result)
+    return 200, JSON, body
 
 
 def _utc(moment: datetime) -> datetime:
