@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.online.memory import MemoryOnlineStore
 from tests.run.published import SetClock, content, in_memory
 
 MAY = [datetime(2024, 5, day, tzinfo=UTC) for day in range(1, 32)]
@@ -50,6 +53,36 @@ def test_a_result_computed_again_for_the_same_point_leaves_nothing_of_the_first(
     result = {2: 1}
     store.materialize(MAY[0], MAY[3])
     assert [row[-1] for row in content(store, "m.grid").values()] == [1]
+
+
+class _Looking(MemoryOnlineStore):
+    """Is looked at before the newest result is named."""
+
+    look: Callable[[], object] | None = None
+
+    def put(self, rows: Any, merge: Any, *, lifetime: timedelta | None = None) -> int:
+        if self.look is not None and rows[0][0].startswith(b"\x00s"):
+            self.seen.append(self.look())
+        return super().put(rows, merge, lifetime=lifetime)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+
+def test_no_key_is_missing_while_a_newer_result_is_being_written() -> None:
+    online = _Looking()
+    store = in_memory(online=online)
+
+    @store.register_feature(entity="user", every="1d", name="m.grid")
+    def grid(when: datetime) -> dict[int, int]:
+        return {1: when.day} if when.day == 5 else {1: when.day, 2: when.day}
+
+    online.look = lambda: store.get_online_features("grid", {"user": [1, 2]}).to_dict()["grid"]
+    store.materialize(MAY[0], MAY[3])
+    store.materialize_incremental(MAY[4])
+    assert online.seen == [[4, 4], [5, 4]]
+    assert online.look() == [5, None]
 
 
 def test_an_older_result_is_not_computed(store: FeatureStore) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product, starmap
 from operator import concat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featurestore.online.base import OnlineStore
 from featurestore.planning.serving import ServedView, ServingPlan
@@ -17,9 +17,14 @@ from featurestore.run.following import Following, State
 from featurestore.run.requesting import Requested, read_rows
 from featurestore.run.values import Values, ViewReader
 
+if TYPE_CHECKING:
+    from featurestore.run.lists import OnLists
+
 __all__ = ["Group", "Prepared", "prepared"]
 
 _PLAIN = frozenset({int, str, bytes, float})
+_MAY_COME = _PLAIN | {bool, type(None)}
+"""Types of values that come as they are, in columns that functions take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +75,9 @@ class Prepared:
     blocks: Blocks | None
     """Reads the rows of all views at once, where these are of one shape and the only group."""
     single: Group | None
-    """The only group, which has all views in order, where nothing else is to be looked up or computed."""
+    """The only group, which has all views in order, where nothing else is to be looked up."""
+    lists: OnLists | None = None
+    """Computes without any frame, where that can be."""
 
     @property
     def store(self) -> OnlineStore:
@@ -109,7 +116,9 @@ class Prepared:
                 answer[place] = column if whole else _spread(column, entities)
             start += count
         for (place, _), newest in zip(self.snapshots, values[start:], strict=False):
-            answer[place] = [each if each is not None and each[:8] == newest else None for each in answer[place]]
+            # Rows of a result that is being written count already; those of the older ones count no longer once it is.
+            oldest = newest or b""
+            answer[place] = [each if each is not None and each[:8] >= oldest else None for each in answer[place]]
         return answer
 
     def alone(self, rows: Any) -> tuple[Requested, list[bytes]] | None:
@@ -130,8 +139,18 @@ class Prepared:
             return None
         if entity is None or entity[:1] == b"\xff":
             return None
+        if self.plan.computes:
+            return self._alone_with_others(row, entity)
         columns = {name: [value] for name, value in zip(group.names, values, strict=True)}
         return Requested(1, columns), [entity + suffix for suffix in group.suffixes]
+
+    def _alone_with_others(self, row: Mapping[str, Any], entity: bytes) -> tuple[Requested, list[bytes]] | None:
+        """Return what `alone` does for a row that has columns for functions, too."""
+        assert self.single is not None
+        if not (_MAY_COME.issuperset(map(type, row.values())) and row.keys() >= self.plan.requested.keys()):
+            return None
+        columns = {name: [value] for name, value in row.items()}
+        return Requested(1, columns), [entity + suffix for suffix in self.single.suffixes]
 
 
 def _spread(column: Values, entities: Values) -> Values:
@@ -147,7 +166,7 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
     side_by_side = [column for view in plan.views for column in view.columns]
     snapshots = tuple((place, snapshot_key(one.suffix)) for place, one in stored if one is not None and one.snapshots)
     is_alone = len(groups) == 1 and len(groups[0].views) == len(plan.views)
-    simple = is_alone and not snapshots and not plan.computes
+    single = groups[0] if is_alone and not snapshots else None
     ages = [view.max_age for view in plan.views]
     order = tuple(side_by_side.index(column) for column in plan.features if column in side_by_side)
     return Prepared(
@@ -163,9 +182,17 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
         tuple(ages),
         order,
         order == tuple(range(len(side_by_side))),
-        _blocks(plan.views) if simple else None,
-        groups[0] if simple else None,
+        _blocks(plan.views) if single is not None and not plan.computes else None,
+        single,
+        _lists(state, plan, params) if plan.computes else None,
     )
+
+
+def _lists(state: State, plan: ServingPlan, params: Mapping[str, Any]) -> OnLists | None:
+    from featurestore.run.lists import OnLists
+
+    session = state.online.context.session
+    return OnLists(session, plan.computing, params) if OnLists.suits(plan.computing) else None
 
 
 def _blocks(views: Sequence[ServedView]) -> Blocks | None:
