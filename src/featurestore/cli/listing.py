@@ -74,11 +74,10 @@ def _described(declared: Any) -> Any:
     """Return a declaration as plain data; what it refers to by name."""
     if hasattr(declared, "qualified_name"):
         return _function(declared)
-    whole = {
-        name: value for name, value in plain(declared).items() if name not in {"source", "sources", "batch_source"}
-    }
+    said = plain(declared)
+    whole = {name: value for name, value in said.items() if name not in {"source", "sources", "batch_source"}}
     for name in ("source", "batch_source"):
-        if getattr(declared, name, None) is not None:
+        if name in said:
             whole[name] = getattr(declared, name).name
     if hasattr(declared, "sources"):
         whole["sources"] = [each.name for each in declared.sources]
@@ -142,7 +141,7 @@ def _references(service: Any) -> list[str]:
     """Return what a service asks for, as references."""
     found = []
     for each in service.features:
-        chosen = getattr(each, "features", None)
+        chosen = each.features if hasattr(each, "join_key_map") else None
         found += [f"{each.name}:{name}" for name in chosen] if chosen else [f"{each.name}:*"]
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.entity import Entity, Field
 from featurestore.declare.naming import require_name
-from featurestore.declare.source import Source
+from featurestore.declare.source import FileSource, Source
 from featurestore.declare.windowed import checked_aggregates
 from featurestore.errors import RegistrationError, UnknownNameError
 from featurestore.instants import to_duration
@@ -134,6 +134,17 @@ class FeatureView:
     def feature_names(self) -> tuple[str, ...]:
         """The features, as far as they are declared: the aggregates of a window view, else the schema."""
         return tuple(each.name for each in self.aggregates or self.schema)
+
+    @property
+    def features(self) -> tuple[Field, ...]:
+        """The fields of ``schema`` that are no join keys."""
+        keys = {key for one in self.entities for key in ((one,) if isinstance(one, str) else one.join_keys)}
+        return tuple(one for one in self.schema if one.name not in keys)
+
+    @property
+    def batch_source(self) -> FileSource | None:
+        """The source of past rows: ``source``, or what stands behind it."""
+        return self.source if isinstance(self.source, FileSource) else self.source.batch_source
 
     def __getitem__(self, features: Sequence[str]) -> Projection:
         return Projection(self, _chosen(self, features))

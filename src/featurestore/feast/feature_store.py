@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 import featurestore
 from featurestore.errors import ParameterError, RegistrationError, closest
 from featurestore.feast._refusal import NEVER, ONLINE, left_undone, not_supported, require_unset
+from featurestore.feast._registry import Registry
 from featurestore.feast._translation import one_spelling
 from featurestore.feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from featurestore.feast.infra.offline_stores.offline_store import RetrievalJob
@@ -134,8 +135,13 @@ class FeatureStore:
 
     @property
     def registry(self) -> Any:
-        """Where the project's declarations are kept; look them up with the methods of the store."""
-        return self.store.registry
+        """Where the project's declarations are kept, with Feast's methods of listing and looking up."""
+        return Registry(self)
+
+    @property
+    def repo_path(self) -> Path:
+        """The repository's folder."""
+        return self._base
 
     @property
     def provider(self) -> str:
@@ -239,7 +245,7 @@ class FeatureStore:
     def get_entity(self, name: str, allow_registry_cache: bool = False) -> Any:
         """Return an entity. Raises `UnknownNameError`, as Feast's ``EntityNotFoundException`` is called here."""
         self._fresh(allow_cache=allow_registry_cache)
-        return self.store.get_entity(name)
+        return self.store.get_entity(getattr(name, "name", name))  # A view's ``entities`` are entities here.
 
     def get_feature_view(self, name: str, allow_registry_cache: bool = False) -> Any:
         """Return a view. Raises `UnknownNameError`."""

@@ -16,6 +16,8 @@ class _Section(Mapping[str, Any]):
     """Keys of a part of ``feature_store.yaml``, to be had as attributes too."""
 
     defaults: ClassVar[Mapping[str, Any]] = {}
+    absent: ClassVar[frozenset[str]] = frozenset()
+    """Keys that are ``None`` as attributes where nobody gave them."""
 
     def __init__(self, **values: Any) -> None:
         self._values = {**self.defaults, **values}
@@ -33,6 +35,8 @@ class _Section(Mapping[str, Any]):
         values = self.__dict__.get("_values", {})
         if name in values:
             return values[name]
+        if name in self.absent:
+            return None
         raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join(values) or 'nothing'}")
 
     def __repr__(self) -> str:
@@ -61,6 +65,10 @@ class RepoConfig(_Section):
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {"provider": "local"}
+    absent: ClassVar[frozenset[str]] = frozenset(
+        {"online_store", "offline_store", "batch_engine", "registry", "repo_path", "flags", "auth", "feature_server"}
+        | {"entity_key_serialization_version"}
+    )
 
     def settings(self, repo_path: str | PathLike[str] | None = None) -> Any:
         """Return the settings of ours that this means; relative paths are looked up from ``repo_path``.
