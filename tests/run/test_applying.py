@@ -7,6 +7,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from featurestore import Entity
 from featurestore.errors import ConflictError, RegistrationError
 from featurestore.planning.applying import Plan, desired
 from featurestore.registry.memory import MemoryRegistry
@@ -55,3 +56,10 @@ def test_of_whole_projects_planned_at_once_only_the_first_is_accepted(sets: list
     accepted = plans[0].after if plans else Repository("p")
     assert in_force(registry)[0] == accepted
     assert len(registry.log()) == min(len(plans), 1)
+
+
+def test_of_two_that_apply_the_very_same_project_at_once_neither_is_stopped() -> None:
+    registry = MemoryRegistry("p")
+    mine, theirs = plans_of(registry, [[Entity("driver")], [Entity("driver")]], partial=False)
+    assert commit_plan(registry, theirs) == commit_plan(registry, mine)
+    assert len(registry.log()) == 1
