@@ -48,8 +48,6 @@ _CHUNK_BYTES = 4_000_000
 """How much one transaction writes: some 10 ms, so that who pushes a row meanwhile waits no longer than that."""
 _PAUSE = 0.0002
 """Seconds between transactions, in which another writer gets in: LMDB's lock goes to whoever comes first."""
-_CLOSING = 0.005
-"""Seconds to wait for a call that still has the file, of which the longest is the writing of a chunk."""
 _ATTEMPTS = 100
 """Repairs of one call. One is the rule; many threads that find the table of readers full need several."""
 
@@ -148,8 +146,11 @@ class LMDBOnlineStore(OnlineStore):
     # ---- life ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        # The file closes when the last store, and the last call that is under way, lets go of it.
-        self._begin = self._project = self._file = None
+        with _LOCK, self._named_errors():
+            if self._file is not None:
+                self._file.users.discard(self)
+            self._begin = self._project = self._file = None
+            _close_unused()
 
     def _read(self, read: Callable[[Any], _T], nothing: _T) -> _T:
         with self._named_errors():
@@ -183,7 +184,6 @@ class LMDBOnlineStore(OnlineStore):
         if opened is not None and not opened.file.closed and (not create or opened.file.is_at(self.path)):
             return opened
         with _LOCK:
-            # Not read back from `self`: another thread may close the store meanwhile.
             file = self._file = self._open(create=create)
             database = None if file is None else file.database(self.project, create=create)
             if file is None or database is None:
@@ -194,14 +194,17 @@ class LMDBOnlineStore(OnlineStore):
 
     def _open(self, *, create: bool) -> _File | None:
         """Return the file, opened once in a process, as LMDB demands; nothing where there is none yet."""
-        file = _FILES.get(self.path)
-        if file is not None and not file.closed and file.is_at(self.path):
-            return file
-        if not create and not self.path.exists():
-            return None
-        refuse_network(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = _FILES[self.path] = _File(_environment(self.path, self.map_size, sync=self.sync))
+        if self._file is not None:
+            self._file.users.discard(self)
+        file = next((each for each in _FILES if not each.closed and each.is_at(self.path)), None)
+        if file is None and (create or self.path.exists()):
+            refuse_network(self.path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _close_unused()
+            file = _File(_environment(self.path, self.map_size, sync=self.sync))
+            _FILES.add(file)
+        if file is not None:
+            file.users.add(self)
         return file
 
     def _mend(self, error: lmdb.Error) -> None:
@@ -214,14 +217,13 @@ class LMDBOnlineStore(OnlineStore):
                 # Opened again, larger, by this or another thread: replacing the map of an open file while other
                 # threads read leaves it unusable at times (lmdb 3.0, transactions kept for the next read).
                 self.map_size = max(self.map_size, 2 * file.map_size)
-                file.close()
+                with _LOCK:
+                    file.close()
             case lmdb.ReadersFullError() if file:
                 if not file.environment.reader_check():
                     time.sleep(_PAUSE)
             case _ if "closed/deleted/dropped" in str(error):
                 pass  # By a thread that opens it with a larger map, or that forks.
-            case _ if "already open in this process" in str(error):
-                time.sleep(_CLOSING)  # A call in another thread has not yet let go of the file that was closed.
             case _:
                 raise error
 
@@ -259,14 +261,15 @@ class LMDBOnlineStore(OnlineStore):
 
 
 class _File:
-    """An open LMDB file, shared by the stores of this process that are in it; closed when none has it any more."""
+    """An open LMDB file, shared by the stores of this process that are in it; closed with the last of them."""
 
-    __slots__ = ("__weakref__", "_databases", "_identity", "_next", "_writing", "closed", "environment", "map_size")
+    __slots__ = ("_databases", "_identity", "_next", "_writing", "closed", "environment", "map_size", "users")
 
     def __init__(self, environment: Any) -> None:
         self.environment = environment
         self.map_size: int = environment.info()["map_size"]
         self.closed = False
+        self.users: weakref.WeakSet[LMDBOnlineStore] = weakref.WeakSet()
         self._next = threading.Lock()
         self._writing = threading.Lock()
         self._identity = identity_of(Path(environment.path()))
@@ -311,6 +314,8 @@ class _File:
 
         Closing under a writer takes its transaction away without telling it (lmdb 3.0), or waits for ever.
         """
+        if self.closed:
+            return  # Perhaps since before a fork, and with locks of threads that did not come along.
         with self.writing():
             self.closed = True
             self.environment.close()
@@ -324,9 +329,16 @@ class _Opened:
     begin: Callable[..., Any]
 
 
-_FILES: weakref.WeakValueDictionary[Path, _File] = weakref.WeakValueDictionary()
+_FILES: set[_File] = set()
+"""Those that are open, or were at the last fork. Changed by whoever holds the lock."""
 _LOCK = threading.Lock()
-"""Held by the thread that opens a file, and across a fork."""
+"""Held by the thread that opens or closes files, and across a fork: it must not meet one that is half closed."""
+
+
+def _close_unused() -> None:
+    for file in [each for each in _FILES if each.closed or not each.users]:
+        file.close()
+        _FILES.discard(file)
 
 
 def _environment(path: Path, map_size: int, *, sync: bool) -> Any:
@@ -349,7 +361,7 @@ def _environment(path: Path, map_size: int, *, sync: bool) -> Any:
 def _before_fork() -> None:
     # An LMDB file that was open at a fork can neither be used nor closed in the child, so none is.
     _LOCK.acquire()
-    for file in list(_FILES.values()):
+    for file in _FILES:
         file.close()
 
 
