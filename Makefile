@@ -53,8 +53,10 @@ $(STAMP): pyproject.toml constraints.txt
 		--editable . --group test
 	@touch $@
 
-demo: setup ## Run the demonstration: a generated event log, a month of materializations, Last()
+demo: setup ## Run the demonstration: features of a log, Last(); then payments, a model, a prediction over HTTP
 	@$(PY) -m featurestore.demo
+	@echo
+	@$(PY) examples/fraud/demo.py
 
 test: setup ## Run the tests and the examples in docstrings (ARGS=... for pytest)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)

@@ -1,11 +1,12 @@
 """Write the tables of this example into data/: of payments that are generated, or of the Fraud Detection Handbook's.
 
 python make_data.py                                  generated: 90 days, always the same
+python make_data.py --until-now                      the same payments, the last of them made right now
 python make_data.py --handbook transactions.parquet  the handbook's file; a terminal is the merchant
 """
 
 import argparse
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,14 @@ def handbook(path: Path) -> pl.DataFrame:
     )
 
 
+def shifted(payments: pl.DataFrame, last: datetime) -> pl.DataFrame:
+    """Return the payments by whole seconds later or earlier, so that the last is made at ``last``, UTC."""
+    newest = payments["event_timestamp"].max()
+    assert isinstance(newest, datetime)
+    seconds = int((last - newest).total_seconds())
+    return payments.with_columns(pl.col("event_timestamp") + timedelta(seconds=seconds))
+
+
 def write(payments: pl.DataFrame, folder: Path = DATA) -> None:
     """Write the log and the tables that are made of it."""
     folder.mkdir(exist_ok=True)
@@ -74,8 +83,10 @@ def main() -> None:
     """Read the command line, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--handbook", type=Path, help="the file of the handbook's transactions")
-    path = parser.parse_args().handbook
-    write(handbook(path) if path else generated())
+    parser.add_argument("--until-now", action="store_true", help="shift the generated payments up to now")
+    given = parser.parse_args()
+    payments = handbook(given.handbook) if given.handbook else generated()
+    write(shifted(payments, datetime.now(UTC).replace(tzinfo=None)) if given.until_now else payments)
 
 
 if __name__ == "__main__":

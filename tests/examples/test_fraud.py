@@ -8,8 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, load_settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "fraud"
@@ -216,6 +216,49 @@ def test_the_readme_says_what_the_example_prints(generated: Flow) -> None:
     assert generated.said in (EXAMPLE / "README.md").read_text()
 
 
+# ---- serving -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Hands:
+    """A clock that is set by hand."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+
+def check_serving(made: Flow, *, sample: int) -> None:
+    """Compare what serving would have answered when payments were made with their rows of the training dataset."""
+    chosen = sorted(random.Random(5).sample(range(made.rows.height), sample))
+    rows = made.rows.sort("event_timestamp").select(pl.all().gather(chosen)).to_dicts()
+    clock = Hands(datetime(2000, 1, 1, tzinfo=UTC))
+    settings = replace(load_settings(made.folder), online_store={"type": "memory"})
+    with FeatureStore(config=settings, clock=clock) as store:
+        for row in rows:
+            clock.at = row["event_timestamp"].replace(tzinfo=UTC)
+            store.materialize_incremental()
+            key = {"customer_id": row["customer_id"], "merchant_id": row["merchant_id"]}
+            (served,) = store.get_online_features("fraud_detection_v1", [key]).to_rows()
+            assert {name: served[name] for name in FEATURES} == {name: row[name] for name in FEATURES}
+
+
+def test_serving_answers_what_training_has(generated: Flow) -> None:
+    check_serving(generated, sample=40)
+
+
+def test_a_payment_is_judged_as_the_readme_shows(generated: Flow) -> None:
+    said = run(generated.folder, "serve.py", "30000")
+    assert said.startswith("serving equals the training row\n")
+    assert said in (EXAMPLE / "README.md").read_text()
+
+
+def test_the_demonstration_ends_in_a_prediction_over_http() -> None:
+    said = run(EXAMPLE, "demo.py")
+    assert re.search(r"pushed and read over HTTP in \d+ ms: chance of fraud [01]\.\d{3}\n$", said), said
+
+
 # ---- the payments of the handbook --------------------------------------------------------------------------------
 
 
@@ -233,6 +276,10 @@ def test_no_fraud_of_the_handbook_is_a_dispute_before_seven_days_are_over(real: 
 
 def test_values_of_the_handbook_agree_with_a_slow_computation(real: Flow) -> None:
     check_values(real, sample=300)
+
+
+def test_serving_answers_what_training_has_of_the_handbook(real: Flow) -> None:
+    check_serving(real, sample=10)
 
 
 def test_the_classifier_beats_chance_on_later_payments_of_the_handbook(real: Flow) -> None:
