@@ -19,6 +19,7 @@ whether trying again can help.
     │   ├── NotMaterializedError (LookupError)    nothing stored answers the request
     │   ├── StaleMaterializationError             what is stored was made by other code
     │   └── UnsupportedValueError (ValueError)    a value or type that the back end cannot hold
+    ├── ComputationError (RuntimeError)           a feature's function that failed
     ├── FingerprintError                          code whose identity cannot be established
     ├── ConfigurationError (ValueError)           a setting that cannot be used
     ├── StoreUnavailableError (ConnectionError)   a back end that does not answer; Transient
@@ -34,6 +35,7 @@ from collections.abc import Iterable
 __all__ = [
     "AmbiguousNameError",
     "ColumnClashError",
+    "ComputationError",
     "ConfigurationError",
     "ConflictError",
     "DuplicateKeyError",
@@ -206,6 +208,10 @@ class StaleMaterializationError(MaterializationError, Terminal):
 
 class UnsupportedValueError(MaterializationError, Terminal, ValueError):
     """A value or a type that the back end cannot hold."""
+
+
+class ComputationError(FeatureStoreError, RuntimeError):
+    """A feature's function failed. Names the feature, the row and what the function was handed."""
 
 
 class FingerprintError(FeatureStoreError, Terminal):

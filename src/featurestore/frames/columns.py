@@ -2,7 +2,8 @@
 
 What the function gets follows its annotations: pandas or Polars Series, Polars expressions or numpy arrays. Without
 annotations it gets what the frame's own users would hand it: a pandas Series, a Polars Series, an expression of a
-lazy frame.
+lazy frame. A function of plain values (``age: int``) gets lists of them, and whoever made the `ColumnFunction` calls it
+for each row.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from featurestore.errors import FrameError, MissingColumnError
 from featurestore.frames.base import Kind
 from featurestore.frames.conversion import convert
 from featurestore.frames.recognition import describe, require_kind
+from featurestore.frames.typed import annotated_type, typed_series
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from featurestore.dtypes import AnyType
+
 __all__ = ["ColumnFunction", "add_column"]
 
-Dialect = Literal["native", "pandas", "polars", "expression", "numpy"]
+Dialect = Literal["native", "pandas", "polars", "expression", "numpy", "plain"]
 
 _DIALECTS: Mapping[str, Dialect] = {
     "pandas.Series": "pandas",
@@ -53,6 +57,8 @@ class ColumnFunction:
     """Parameters that get a value."""
     annotations: Mapping[str, str]
     """Parameters with their annotations as text."""
+    declared: AnyType | None = None
+    """The type of the new column, where it is known."""
 
     @property
     def dialect(self) -> Dialect:
@@ -61,7 +67,8 @@ class ColumnFunction:
             for part in self.annotations.get(name, "").split(" | "):
                 if part in _DIALECTS:
                     return _DIALECTS[part]
-        return "native"
+        is_plain = bool(self.columns) and all(annotated_type(self.annotations.get(name, "")) for name in self.columns)
+        return "plain" if is_plain else "native"
 
     def __call__(self, column: Callable[[str], Any], frame: Callable[[], Any]) -> Any:
         """Call the function, with ``column`` making an argument of a name and ``frame`` giving the whole frame."""
@@ -91,7 +98,7 @@ def add_column(frame: Any, made: ColumnFunction) -> Any:
 
 
 def _add_to_pandas(frame: pd.DataFrame, made: ColumnFunction) -> pd.DataFrame:
-    if made.dialect in ("polars", "expression"):
+    if made.dialect in ("polars", "expression", "plain"):
         needed = list(dict.fromkeys(made.columns.values())) if made.frame is None else list(frame.columns)
         inputs = frame[needed].reset_index(drop=True)
         column = _add_to_polars(convert(inputs, "polars"), made).select(made.name)
@@ -152,6 +159,8 @@ def _argument(frame: pl.DataFrame, name: str, dialect: Dialect) -> Any:
             return convert(frame.select(name), "pandas")[name]
         case "numpy":
             return frame[name].to_numpy(writable=True)
+        case "plain":
+            return frame[name].to_list()
     return frame[name]
 
 
@@ -159,6 +168,8 @@ def _for_polars(value: Any, made: ColumnFunction) -> Any:
     import polars as pl
 
     name = made.name
+    if made.dialect == "plain":
+        return typed_series(name, value, made.declared)
     if isinstance(value, (pl.Expr, pl.Series)):
         return value.alias(name)
     pandas = sys.modules.get("pandas")

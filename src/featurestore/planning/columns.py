@@ -65,7 +65,7 @@ def plan_columns(
 
 def _step(feature: AnyFeature, available: Collection[str], given: Mapping[str, Any]) -> ColumnStep:
     sources = {param.name: param.name for param in feature.params} | dict(feature.declaration.inputs)
-    bound = {name: column for name, column in sources.items() if column in available}
+    bound = {name: column for name, text in sources.items() if (column := _column(text, available)) is not None}
     rest = [param for param in feature.params if param.name not in bound and param.name not in given]
     lacking = [param for param in rest if param.required]
     _require_when(feature, lacking)
@@ -75,6 +75,15 @@ def _step(feature: AnyFeature, available: Collection[str], given: Mapping[str, A
         raise MissingColumnError.among(sources[lacking[0].name], sorted(available), where=where)
     params = {param.name: given[param.name] for param in feature.params if param.name in given.keys() - bound.keys()}
     return ColumnStep(feature, bound, frame, params)
+
+
+def _column(text: str, available: Collection[str]) -> str | None:
+    """Return the column that ``text`` means: one of that name, else for ``view:feature`` the feature's."""
+    if text in available:
+        return text
+    view, _, feature = text.partition(":")
+    names = (f"{view}__{feature}", feature) if feature else ()
+    return next((name for name in names if name in available), None)
 
 
 def _require_when(feature: AnyFeature, lacking: Sequence[Param]) -> None:

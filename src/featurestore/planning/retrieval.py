@@ -17,6 +17,7 @@ from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.source import RequestSource
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import AmbiguousNameError, ParameterError, UnknownNameError
+from featurestore.planning.computing import Applied, Computed, Computing, Step, in_order
 from featurestore.planning.scans import Scan
 from featurestore.planning.training import Selected, ViewJoin
 from featurestore.repository.names import AnyFeature, find
@@ -109,17 +110,6 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
-    """An on-demand view: what its function is handed, and what becomes of what it returns."""
-
-    view: OnDemandFeatureView
-    inputs: tuple[tuple[str, str], ...]
-    """Pairs of a name by which the function knows an input, and the column of the join, or of the labels."""
-    outputs: tuple[tuple[str, str], ...]
-    """Pairs of a feature and its column in the answer."""
-
-
-@dataclass(frozen=True, slots=True)
 class Retrieval:
     """What is joined to the labels, and in which order the new columns stand."""
 
@@ -128,12 +118,22 @@ class Retrieval:
     """Columns that the joins add: features as asked, then statuses, event timestamps and hidden inputs."""
     features: tuple[str, ...]
     """Columns of features, in the order asked, those that are computed after the joins included."""
-    columns: tuple[tuple[AnyFeature, str], ...] = ()
-    """Functions computed after the joins, and the columns that they make."""
-    on_demand: tuple[Computed, ...] = ()
-    """On-demand views, computed after the joins and before the functions."""
+    computing: Computing = field(default_factory=Computing)
+    """On-demand views and column functions, computed after the joins."""
     hidden: tuple[str, ...] = ()
-    """Columns that are joined for on-demand views only, and not part of the answer."""
+    """Columns that are joined or computed for other computations only, and not part of the answer."""
+    statuses: bool = False
+    """Whether each feature has a column of its status."""
+
+    @property
+    def columns(self) -> tuple[tuple[AnyFeature, str], ...]:
+        """Functions computed after the joins, and the columns that they make."""
+        return self.computing.columns
+
+    @property
+    def on_demand(self) -> tuple[Computed, ...]:
+        """On-demand views, computed after the joins."""
+        return self.computing.on_demand
 
 
 # ---- references -------------------------------------------------------------------------------------------------
@@ -240,17 +240,62 @@ def join_keys(view: View, entities: Mapping[str, Entity]) -> tuple[str, ...]:
     return view.entity
 
 
-def inputs_of(asked: Iterable[Asked]) -> tuple[Asked, ...]:
-    """Return the views whose features the on-demand views among ``asked`` compute with."""
-    views = [one.view for one in asked if isinstance(one.view, OnDemandFeatureView)]
-    sources = [source for view in views for source in view.sources]
-    return tuple(_input(source) for source in sources if not isinstance(source, RequestSource))
+_NOTHING = Known()
 
 
-def _input(source: FeatureView | Projection) -> Asked:
-    if isinstance(source, FeatureView):
-        return Asked(source, source.name)
-    return Asked(source.view, source.name, source.features, source.join_key_map)
+def inputs_of(asked: Iterable[Asked], known: Known = _NOTHING) -> tuple[Asked, ...]:
+    """Return the views and functions that those among ``asked`` compute with, at any depth.
+
+    Args:
+        asked: what is asked for.
+        known: the names that column functions may refer to.
+
+    Raises:
+        UnknownNameError: a column function refers to what is not there; suggests the nearest.
+        ParameterError: views that need each other; shows the path.
+    """
+    found: list[Asked] = []
+
+    def visit(one: Asked, path: tuple[str, ...]) -> None:
+        for _, source in _needs(one, known):
+            if source.name in path and not source.is_joined:
+                raise ParameterError(
+                    "features that are computed need each other",
+                    found=" -> ".join([*path[path.index(source.name) :], source.name]),
+                    expected="features that can be put in an order",
+                )
+            found.append(source)
+            visit(source, (*path, source.name))
+
+    for one in asked:
+        visit(one, (one.name,))
+    return tuple(found)
+
+
+def _needs(one: Asked, known: Known) -> tuple[tuple[str, Asked], ...]:
+    """Return what is computed with directly, each with how it is referred to; nothing of what is joined."""
+    if isinstance(one.view, OnDemandFeatureView):
+        sources = [_input(source) for source in one.view.sources if not isinstance(source, RequestSource)]
+        return tuple((source.name, source) for source in sources)
+    if not one.is_column:
+        return ()
+    assert isinstance(one.view, Feature)
+    references = dict.fromkeys(text for text in one.view.declaration.inputs.values() if ":" in text)
+    return tuple((text, _referred(text, known)) for text in references)
+
+
+def _referred(reference: str, known: Known) -> Asked:
+    name, _, feature = reference.partition(":")
+    found = _named(name, known)
+    found = found if found.is_column else replace(found, features=(feature,))
+    _require_fields(found)
+    return found
+
+
+def _input(source: FeatureView | Projection | OnDemandFeatureView | AnyFeature) -> Asked:
+    if isinstance(source, Projection):
+        return Asked(source.view, source.name, source.features, source.join_key_map)
+    return Asked(source, source.name)
 
 
 # ---- joins ------------------------------------------------------------------------------------------------------
@@ -305,6 +350,7 @@ def plan_retrieval(
     full_feature_names: bool = False,
     event_timestamps: bool = False,
     statuses: bool = False,
+    known: Known = _NOTHING,
 ) -> Retrieval:
     """Return the joins and the order of their columns.
 
@@ -314,6 +360,7 @@ def plan_retrieval(
         full_feature_names: name columns ``<view>__<feature>``.
         event_timestamps: add ``<view>__event_timestamp``, the event time of the row that the values came from.
         statuses: add ``<feature>__status``.
+        known: the names that column functions may refer to.
 
     Raises:
         UnknownNameError: a feature that the view does not have, or a join key map for a key that it does not have.
@@ -324,42 +371,64 @@ def plan_retrieval(
     shown = tuple(
         _view(one, naming, event_timestamps=event_timestamps, statuses=statuses) for one in groups if one.is_joined
     )
-    handed = tuple(_hidden_view(one, naming) for one in merged(inputs_of(groups)))
+    handed = merged(inputs_of(groups, known))
+    read = tuple(_hidden_view(one, naming) for one in handed if one.is_joined)
     features = tuple(dict.fromkeys(column for one in asked for column in naming.of(one).values()))
     joined = {one.output for view in shown for one in view.selected}
-    hidden = tuple(one.output for view in handed for one in view.selected)
     order = [column for column in features if column in joined]
+    computing = in_order(
+        _steps(groups, handed, naming, known), [(one.field, one.output) for view in shown for one in view.selected]
+    )
+    hidden = tuple(one.output for view in read for one in view.selected)
     return Retrieval(
-        (*shown, *handed),
+        (*shown, *read),
         (*order, *_extras(order, shown), *hidden),
         features,
-        tuple(_function(one, naming) for one in groups if one.is_column),
-        tuple(_computed(one, naming) for one in groups if isinstance(one.view, OnDemandFeatureView)),
-        hidden,
+        computing,
+        (*hidden, *computing.hidden),
+        statuses,
     )
 
 
-def _function(one: Asked, naming: _Naming) -> tuple[AnyFeature, str]:
+# ---- what is computed -------------------------------------------------------------------------------------------
+
+
+def _steps(groups: Sequence[Asked], handed: Sequence[Asked], naming: _Naming, known: Known) -> list[Step]:
+    """Return a step for each view and function that is asked for, or that others compute with; views first."""
+    asked = {one.identity: one for one in groups if not one.is_joined}
+    used = {one.identity: one for one in handed if not one.is_joined}
+    steps = [_step(asked.get(which), used.get(which), naming, known) for which in asked | used]
+    return sorted(steps, key=lambda step: isinstance(step, Applied))
+
+
+def _step(asked: Asked | None, used: Asked | None, naming: _Naming, known: Known) -> Step:
+    one = asked or used
+    assert one is not None
+    outputs = () if asked is None else tuple(naming.of(asked).items())
+    handed = () if used is None else tuple((feature, _hidden(used, feature)) for feature in naming.of(used))
+    if isinstance(one.view, OnDemandFeatureView):
+        return Computed(one.view, _handed_inputs(one, naming, known), outputs, handed)
     assert isinstance(one.view, Feature)
-    return one.view, naming.of(one)[one.name]
+    needs = _needs(one, known)
+    inputs = tuple((text, _hidden(source, feature)) for text, source in needs for feature in naming.of(source))
+    return Applied(one.view, inputs, outputs, handed)
 
 
-def _computed(asked: Asked, naming: _Naming) -> Computed:
+def _handed_inputs(one: Asked, naming: _Naming, known: Known) -> tuple[tuple[str, str], ...]:
     """Hand a function its inputs by their short names, and by ``<view>__<feature>`` too.
 
     A short name that could mean two features means neither, and one of the request is the request's.
     """
-    assert isinstance(asked.view, OnDemandFeatureView)
-    sources = asked.view.sources
-    requested = {
-        field.name: field.name for source in sources if isinstance(source, RequestSource) for field in source.schema
-    }
-    joined = merged(_input(source) for source in sources if not isinstance(source, RequestSource))
-    features = [(one, feature) for one in joined for feature in naming.of(one)]
+    assert isinstance(one.view, OnDemandFeatureView)
+    sources = [source for source in one.view.sources if isinstance(source, RequestSource)]
+    requested = {field.name: field.name for source in sources for field in source.schema}
+    features = [
+        (each, feature) for each in merged(source for _, source in _needs(one, known)) for feature in naming.of(each)
+    ]
     names = [feature for _, feature in features]
-    short = {feature: _hidden(one, feature) for one, feature in features if names.count(feature) == 1}
-    long = {f"{one.name}__{feature}": _hidden(one, feature) for one, feature in features}
-    return Computed(asked.view, tuple((long | short | requested).items()), tuple(naming.of(asked).items()))
+    short = {feature: _hidden(each, feature) for each, feature in features if names.count(feature) == 1}
+    long = {f"{each.name}__{feature}": _hidden(each, feature) for each, feature in features}
+    return tuple((long | short | requested).items())
 
 
 def _hidden_view(one: Asked, naming: _Naming) -> ViewJoin:

@@ -17,9 +17,9 @@ from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.source import RequestSource
 from featurestore.declare.view import FeatureView
 from featurestore.errors import ColumnClashError, NotMaterializedError, ParameterError, UnknownNameError
+from featurestore.planning.computing import Computed, Computing
 from featurestore.planning.retrieval import (
     Asked,
-    Computed,
     Known,
     Table,
     asked_for,
@@ -81,14 +81,23 @@ class ServingPlan:
     """The answer's other columns, in the order asked, those computed at the request included."""
     requested: Mapping[str, AnyType] = field(default_factory=dict)
     """Columns that the request must have besides, as on-demand views take them, with their declared types."""
-    on_demand: tuple[Computed, ...] = ()
-    columns: tuple[tuple[AnyFeature, str], ...] = ()
-    """Functions computed last, and the columns that they make."""
+    computing: Computing = field(default_factory=Computing)
+    """On-demand views and column functions, computed at the request."""
+
+    @property
+    def on_demand(self) -> tuple[Computed, ...]:
+        """The on-demand views, those included with which others compute."""
+        return self.computing.on_demand
+
+    @property
+    def columns(self) -> tuple[tuple[AnyFeature, str], ...]:
+        """The column functions that were asked for, and the columns that they make."""
+        return self.computing.columns
 
     @property
     def computes(self) -> bool:
         """Whether anything is computed at the request."""
-        return bool(self.on_demand or self.columns)
+        return bool(self.computing.steps)
 
     @property
     def shown(self) -> tuple[ServedView, ...]:
@@ -122,7 +131,7 @@ def plan_serving(
     asked = tuple(_in_force(one, known) for one in asked_for(wanted, known))
     shown, inputs = ([one for one in merged(ones) if one.is_joined] for ones in (asked, _inputs(asked, known)))
     tables = {one.identity: _table(one, known, online, identity) for one in merged([*shown, *inputs])}
-    retrieval = plan_retrieval(asked, tables, full_feature_names=full_feature_names)
+    retrieval = plan_retrieval(asked, tables, full_feature_names=full_feature_names, known=known)
     served = [
         _served(join, one, online, identity, hidden=place >= len(shown))
         for place, (join, one) in enumerate(zip(retrieval.views, [*shown, *inputs], strict=True))
@@ -132,8 +141,7 @@ def plan_serving(
         tuple(dict.fromkeys(column for view in served for column, _ in view.keys)),
         retrieval.features,
         _requested(retrieval.on_demand),
-        retrieval.on_demand,
-        retrieval.columns,
+        retrieval.computing,
     )
     _require_distinct(plan)
     return plan
@@ -159,7 +167,7 @@ def _in_force(one: Asked, known: Known) -> Asked:
 
 
 def _inputs(asked: Iterable[Asked], known: Known) -> list[Asked]:
-    return [_in_force(one, known) for one in inputs_of(merged(asked))]
+    return [_in_force(one, known) for one in inputs_of(merged(asked), known)]
 
 
 def _table(one: Asked, known: Known, online: OnlineViews, identity: Callable[[FeatureView | AnyFeature], str]) -> Table:

@@ -56,6 +56,8 @@ class Status(StrEnum):
     """No visible row of that key, or no key."""
     OUTSIDE_MAX_AGE = "OUTSIDE_MAX_AGE"
     """The greatest visible row is older than the view's ttl."""
+    ERROR = "ERROR"
+    """The function of a feature that is computed at the request failed on the row. Training raises instead."""
 
 
 @dataclass(frozen=True, slots=True)

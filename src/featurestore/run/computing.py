@@ -1,18 +1,25 @@
-"""What is computed at the request: on-demand views and column functions, by the code that training datasets use."""
+"""What is computed on rows: on-demand views and column functions, by the same code in training and at the request."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
 
+from featurestore.errors import FeatureStoreError, FrameError
+from featurestore.frames.columns import add_column
+from featurestore.frames.typed import as_declared, polars_type
+from featurestore.planning.columns import ColumnStep, plan_columns
+from featurestore.planning.computing import Applied, Computed, Computing, Step
 from featurestore.planning.serving import ServingPlan
 from featurestore.run import on_demand
-from featurestore.run.columns import add_features
+from featurestore.run.columns import column_function, declared_type, own_params
+from featurestore.run.failing import Fail, Failed, computation_error, first_failing
 from featurestore.run.session import Session
 
-__all__ = ["computed", "side_by_side", "without_rows"]
+__all__ = ["computed", "side_by_side", "with_computed", "without_rows"]
 
 
 def side_by_side(columns: Sequence[pl.Series], *, height: int) -> pl.DataFrame:
@@ -21,7 +28,13 @@ def side_by_side(columns: Sequence[pl.Series], *, height: int) -> pl.DataFrame:
 
 
 def computed(
-    session: Session, plan: ServingPlan, request: pl.DataFrame, joined: pl.DataFrame, params: Mapping[str, Any]
+    session: Session,
+    plan: ServingPlan,
+    request: pl.DataFrame,
+    joined: pl.DataFrame,
+    params: Mapping[str, Any],
+    *,
+    failed: Failed | None = None,
 ) -> pl.DataFrame:
     """Return the features of the answer, in order.
 
@@ -31,38 +44,154 @@ def computed(
         request: all columns of the request.
         joined: the columns of the views that were read, those for on-demand views included.
         params: values of parameters of column functions.
+        failed: takes note of rows on which functions fail; ``None``: the first one is raised.
 
     Raises:
         MissingColumnError: the request lacks what a column function takes.
-        FrameError: a function returned something else than it declares.
+        FrameError: a value of the request is not of the type declared for it.
     """
     own = request.drop(joined.columns, strict=False)
     wide = side_by_side([*own.get_columns(), *joined.get_columns()], height=request.height)
-    for one in plan.on_demand:
-        inputs = wide.select(pl.col(column).alias(name) for name, column in one.inputs)
-        made = on_demand.compute(one.view, inputs)
-        wide = wide.with_columns(made.get_column(feature).alias(column) for feature, column in one.outputs)
     hidden = [column for view in plan.views if view.hidden for column in view.columns]
-    answer = wide.drop(hidden)
-    return (_with_columns(session, plan, answer, params) if plan.columns else answer).select(plan.features)
+    return with_computed(session, plan.computing, wide, params, hidden=hidden, failed=failed).select(plan.features)
+
+
+def with_computed(
+    session: Session,
+    computing: Computing,
+    frame: pl.DataFrame,
+    params: Mapping[str, Any],
+    *,
+    hidden: Sequence[str] = (),
+    failed: Failed | None = None,
+) -> pl.DataFrame:
+    """Return ``frame`` with every column that is computed, hidden ones included.
+
+    Args:
+        session: of the store.
+        computing: the steps.
+        frame: labels or request, and the columns that were joined.
+        params: values of parameters of column functions.
+        hidden: columns that on-demand views alone see.
+        failed: takes note of rows on which functions fail; ``None``: the first one is raised.
+    """
+    unseen = {*hidden, *computing.hidden}
+    for step in computing.steps:
+        columns = [column for _, column in step.made]
+        fail = None if failed is None else partial(failed.add, step.called, columns)
+        if isinstance(step, Computed):
+            made = on_demand.compute(step.view, _inputs(step, frame), fail)
+            frame = frame.with_columns(made.get_column(feature).alias(column) for feature, column in step.made)
+        else:
+            values = _applied(session, step, _seen(step, frame, computing, unseen), params, fail)
+            frame = frame.with_columns(values.alias(column) for column in columns)
+    return frame
 
 
 def without_rows(plan: ServingPlan, joined: pl.DataFrame) -> pl.DataFrame:
     """Return the features of no row, for requests that do not say what types their columns would have."""
     types: dict[str, pl.DataType] = dict(joined.schema)
-    for one in plan.on_demand:
-        declared = {each.name: on_demand.polars_type(each.dtype) for each in one.view.schema}
-        types |= {column: declared[feature] or pl.Null() for feature, column in one.outputs}
+    for step in plan.computing.steps:
+        types |= {column: _type_of(step, feature) or pl.Null() for feature, column in step.made}
     return pl.DataFrame(schema={name: types.get(name, pl.Null()) for name in plan.features})
 
 
-def _with_columns(session: Session, plan: ServingPlan, answer: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
-    """Compute the column functions on the rows, where features stand under their short names, too."""
-    pairs = [pair for view in plan.shown for pair in zip(view.fields, view.columns, strict=True)]
-    pairs += [pair for one in plan.on_demand for pair in one.outputs]
-    names = [field for field, _ in pairs]
-    short = {name: column for name, column in pairs if names.count(name) == 1 and name not in answer.columns}
-    wide = answer.with_columns(answer.get_column(column).alias(name) for name, column in short.items())
-    features = [feature for feature, _ in plan.columns]
-    made = add_features(session, wide, features, params)
-    return answer.with_columns(made.get_column(feature.name).alias(column) for feature, column in plan.columns)
+def _type_of(step: Step, feature: str) -> pl.DataType | None:
+    if isinstance(step, Applied):
+        declared = declared_type(step.feature)
+        return None if declared is None else polars_type(declared)
+    return next(polars_type(field.dtype) for field in step.view.schema if field.name == feature)
+
+
+# ---- on-demand views ---------------------------------------------------------------------------------------------
+
+
+def _inputs(step: Computed, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return what a view's function is handed: fields of the request in the types that are declared for them."""
+    types = on_demand.requested_types(step.view)
+    columns = []
+    for name, column in step.inputs:
+        values = frame.get_column(column)
+        columns.append(
+            (_request(values, types[name], step) if name == column and name in types else values).alias(name)
+        )
+    return side_by_side(columns, height=frame.height)
+
+
+def _request(values: pl.Series, declared: Any, step: Computed) -> pl.Series:
+    try:
+        return as_declared(values, declared)
+    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
+        raise FrameError(
+            f"column {values.name!r} is not what {step.called} takes from the request",
+            found=f"{values.dtype}: {str(error).partition(chr(10))[0]}",
+            expected=str(declared),
+            fix="convert the column, or declare its type in the RequestSource",
+        ) from error
+
+
+# ---- column functions --------------------------------------------------------------------------------------------
+
+
+def _seen(step: Applied, frame: pl.DataFrame, computing: Computing, unseen: set[str]) -> pl.DataFrame:
+    """Return what a column function sees: features under their short names and by what it calls them, too."""
+    there = set(frame.columns)
+    aliases = [(name, column) for name, column in computing.short if column in there and name not in there]
+    named = frame.with_columns(frame.get_column(column).alias(name) for name, column in (*aliases, *step.inputs))
+    return named.drop(unseen & there)
+
+
+def _applied(
+    session: Session, step: Applied, seen: pl.DataFrame, params: Mapping[str, Any], fail: Fail | None
+) -> pl.Series:
+    feature = step.feature
+    (one,) = plan_columns([feature], seen.columns, own_params(feature, params))
+
+    def make(start: int, stop: int, fail: Fail | None = None) -> pl.Series:
+        part = seen if stop - start == seen.height else seen[start:stop]
+        return _column(session, one, part, fail)
+
+    try:
+        return make(0, seen.height, fail)
+    except Exception as error:
+        if fail is None:
+            if isinstance(error, FeatureStoreError):
+                raise
+            row, found = first_failing(make, seen.height, error)
+            raise computation_error(step.called, row, _handed(one, seen, row), found) from error
+        return _singly(step, one, seen, make, fail)
+
+
+def _column(session: Session, step: ColumnStep, seen: pl.DataFrame, fail: Fail | None) -> pl.Series:
+    values: pl.Series = add_column(seen, column_function(session, step, fail)).get_column(step.name)
+    declared = declared_type(step.feature, annotated=False)
+    if declared is None:
+        return values
+    try:
+        return as_declared(values, declared)
+    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
+        raise FrameError(
+            f"column function {step.feature.qualified_name!r} returned another type than it declares",
+            found=f"{values.dtype}: {str(error).partition(chr(10))[0]}",
+            expected=str(declared),
+            fix="declare the type that the function returns, or convert there",
+        ) from error
+
+
+def _singly(step: Applied, one: ColumnStep, seen: pl.DataFrame, make: Any, fail: Fail) -> pl.Series:
+    """Compute row by row, so that a row on which the function fails spoils no other."""
+    declared = declared_type(step.feature)
+    nothing = pl.Series(one.name, [None], None if declared is None else polars_type(declared))
+    parts: list[pl.DataFrame] = []
+    for row in range(seen.height):
+        try:
+            parts.append(make(row, row + 1).to_frame())
+        except Exception as error:  # noqa: BLE001  Whatever a function of a user raises.
+            fail(row, computation_error(step.called, row, _handed(one, seen, row), error))
+            parts.append(nothing.to_frame())
+    return on_demand.stacked(parts).to_series() if parts else nothing.clear()
+
+
+def _handed(one: ColumnStep, seen: pl.DataFrame, row: int) -> dict[str, Any]:
+    columns = list(dict.fromkeys(one.columns.values())) or seen.columns
+    return seen.select(columns).row(row, named=True) if seen.height else {}

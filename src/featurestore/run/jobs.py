@@ -20,9 +20,9 @@ from featurestore.frames import convert, from_polars
 from featurestore.frames.base import Kind
 from featurestore.instants import from_micros
 from featurestore.planning.retrieval import Retrieval
-from featurestore.planning.training import TrainingPlan
-from featurestore.run import explaining, on_demand
-from featurestore.run.columns import add_features
+from featurestore.planning.training import Status, TrainingPlan
+from featurestore.run import explaining
+from featurestore.run.computing import with_computed
 from featurestore.run.labels import Labels
 from featurestore.run.saved import SavedDataset
 from featurestore.run.session import Session
@@ -275,42 +275,36 @@ class RetrievalJob:
                 expected=f"readable rows in {sources}",
                 fix="text in a time column must be ISO 8601; files must not change while they are read",
             ) from error
-        return self._computed(joined) if self._retrieval.columns or self._retrieval.on_demand else joined
+        return self._computed(joined) if self._retrieval.computing.steps else joined
 
     def _computed(self, joined: pl.DataFrame) -> pl.DataFrame:
-        """Add what is computed on the rows, and leave out what was joined for that alone."""
-        for one in self._retrieval.on_demand:
-            inputs = joined.select(pl.col(column).alias(name) for name, column in one.inputs)
-            computed = on_demand.compute(one.view, inputs)
-            joined = joined.with_columns(computed.get_column(feature).alias(column) for feature, column in one.outputs)
-        answer = joined.drop(self._retrieval.hidden)
-        if self._retrieval.columns:
-            answer = self._with_columns(answer)
+        """Add what is computed on the rows, and leave out what was joined or computed for that alone."""
+        retrieval = self._retrieval
+        seen = joined.drop(self._labels.hidden)
+        wide = with_computed(self._session, retrieval.computing, seen, self._params, hidden=retrieval.hidden)
+        made = [column for step in retrieval.computing.steps for _, column in step.outputs]
+        answer = joined.with_columns(wide.select(made)).drop(retrieval.hidden, strict=False)
+        if retrieval.statuses:
+            answer = answer.with_columns(_status_of(answer.get_column(name)) for name in made)
         return answer.select(self._order(answer))
-
-    def _with_columns(self, joined: pl.DataFrame) -> pl.DataFrame:
-        """Compute the column functions on the rows, where features stand under their short names, too."""
-        fields = [(one.field, one.output) for view in self._plan.views for one in view.selected]
-        fields = [(field, output) for field, output in fields if output not in self._retrieval.hidden]
-        fields += [pair for one in self._retrieval.on_demand for pair in one.outputs]
-        names = [field for field, _ in fields]
-        short = {name: output for name, output in fields if names.count(name) == 1 and name not in joined.columns}
-        wide = joined.drop(self._labels.hidden).with_columns(
-            joined.get_column(output).alias(name) for name, output in short.items()
-        )
-        features = [feature for feature, _ in self._retrieval.columns]
-        computed = add_features(self._session, wide, features, self._params)
-        made = [computed.get_column(feature.name).alias(column) for feature, column in self._retrieval.columns]
-        return joined.with_columns(made)
 
     def _order(self, joined: pl.DataFrame) -> list[str]:
         labels = self._plan.labels.columns
-        extras = [name for name in joined.columns if name not in {*labels, *self._retrieval.features}]
-        return [*labels, *self._retrieval.features, *extras]
+        features = self._retrieval.features
+        statuses = [f"{name}__status" for name in features] if self._retrieval.statuses else []
+        known = {*labels, *features, *statuses}
+        return [*labels, *features, *statuses, *(name for name in joined.columns if name not in known)]
 
     def _added(self) -> list[str]:
         labels = set(self._plan.labels.columns)
         return [name for name in self._rows().columns if name not in labels]
+
+
+def _status_of(column: pl.Series) -> pl.Series:
+    """Return the statuses of what was computed: a function that fails on a row has failed for the whole dataset."""
+    is_there = column.is_not_null().to_frame("there")
+    said = pl.when("there").then(pl.lit(str(Status.PRESENT))).otherwise(pl.lit(str(Status.NULL_VALUE)))
+    return is_there.select(said.cast(pl.Enum(Status)).alias(f"{column.name}__status")).to_series()
 
 
 def _require_number(name: str, schema: pl.Schema) -> None:

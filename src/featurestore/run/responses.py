@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from featurestore.errors import FeatureStoreError
+    from featurestore.run.failing import Failed
+    from featurestore.run.lists import OnLists
+
 __all__ = ["OnlineResponse"]
 
 T = TypeVar("T")
@@ -28,8 +32,8 @@ _MANY = 8
 """Rows from which on it pays to read them as a block."""
 _LONG_AGO = -(1 << 63)
 
-_PRESENT, _NULL, _NOT_FOUND, _OLD = map(
-    str, (Status.PRESENT, Status.NULL_VALUE, Status.NOT_FOUND, Status.OUTSIDE_MAX_AGE)
+_PRESENT, _NULL, _NOT_FOUND, _OLD, _ERROR = map(
+    str, (Status.PRESENT, Status.NULL_VALUE, Status.NOT_FOUND, Status.OUTSIDE_MAX_AGE, Status.ERROR)
 )
 
 
@@ -49,7 +53,7 @@ class OnlineResponse:
         {'user': [1, None], 'likes': [None, None], 'likes__status': ['NOT_FOUND', 'NOT_FOUND']}
     """
 
-    __slots__ = ("_entities", "_found", "_now", "_read", "_ready", "_request")
+    __slots__ = ("_computed", "_entities", "_failed", "_found", "_listed", "_now", "_read", "_ready", "_request")
 
     def __init__(
         self,
@@ -65,6 +69,10 @@ class OnlineResponse:
         self._entities = entities
         self._now = now
         self._read: list[ReadView] | None = None
+        self._failed: Failed | None = None
+        """What happened when features were computed; ``None``: they were not yet."""
+        self._computed: list[pl.Series] | None = None
+        self._listed: dict[str, list[Any]] | None = None
 
     def __len__(self) -> int:
         return self._request.height
@@ -98,13 +106,31 @@ class OnlineResponse:
 
     @property
     def statuses(self) -> dict[str, list[str]]:
-        """Of each feature that is stored, why each row's value is what it is.
+        """Of each feature why each row's value is what it is.
 
-        ``PRESENT``, ``NULL_VALUE``, ``NOT_FOUND`` or ``OUTSIDE_MAX_AGE``.
+        ``PRESENT``, ``NULL_VALUE``, ``NOT_FOUND`` or ``OUTSIDE_MAX_AGE``; of a feature that is computed at the request
+        ``PRESENT``, ``NULL_VALUE`` or ``ERROR``, where its function failed on the row (see `errors`).
         """
-        reads, plan = self._reads(), self._ready.plan
-        places = ((name, self._ready.places[name]) for name in plan.features if name in self._ready.places)
-        return {name: _statuses(reads[view], reads[view].columns[index]) for name, (view, index) in places}
+        reads, places = self._reads(), self._ready.places
+        if not self._ready.plan.computes:
+            found = ((name, places[name]) for name in self._ready.plan.features)
+            return {name: _statuses(reads[view], reads[view].columns[index]) for name, (view, index) in found}
+        values, failed = self._lists(), self._failures().rows
+        return {
+            name: _statuses(reads[places[name][0]], reads[places[name][0]].columns[places[name][1]])
+            if name in places
+            else _statuses_of_computed(values[name], failed.get(name, ()))
+            for name in self._ready.plan.features
+        }
+
+    @property
+    def errors(self) -> tuple[FeatureStoreError, ...]:
+        """What functions of features that are computed at the request failed with, row by row.
+
+        Each names the function, the row and what it was handed. The values of these rows are null, their statuses
+        ``ERROR``; all other values are what they are.
+        """
+        return tuple(self._failures().errors) if self._ready.plan.computes else ()
 
     @property
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
@@ -129,7 +155,7 @@ class OnlineResponse:
         plan = ready.plan
         if plan.computes:
             answer = self._keys()
-            answer.update((column.name, column.to_list()) for column in self._features())
+            answer.update(self._lists())
         else:
             answer = self._keys()
             reads = self._reads()
@@ -265,14 +291,56 @@ class OnlineResponse:
         plan = self._ready.plan
         if not plan.computes:
             return series if self._ready.in_order else [series[place] for place in self._ready.order]
-        from featurestore.run.computing import computed, side_by_side, without_rows
+        if self._computed is None:
+            self._computed = self._frame_of_computed(series).get_columns()
+        return self._computed
 
+    def _frame_of_computed(self, series: list[pl.Series]) -> pl.DataFrame:
+        from featurestore.run.computing import computed, side_by_side, without_rows
+        from featurestore.run.failing import Failed
+
+        plan, failed = self._ready.plan, Failed()
         joined = side_by_side(series, height=len(self))
         if self._request.frame is None and not len(self):
-            return without_rows(plan, joined).get_columns()
-        request = self._request.polars(types=plan.requested)
-        session = self._ready.state.online.context.session
-        return computed(session, plan, request, joined, self._ready.params).get_columns()
+            made = without_rows(plan, joined)
+        else:
+            request = self._request.polars(types=plan.requested)
+            session = self._ready.state.online.context.session
+            made = computed(session, plan, request, joined, self._ready.params, failed=failed)
+        self._count(failed)
+        return made
+
+    def _lists(self) -> dict[str, list[Any]]:
+        """Return the features of an answer of which some are computed, as lists of Python values."""
+        if self._listed is None:
+            quick = self._ready.lists if self._request.frame is None and self._computed is None else None
+            if quick is None:
+                self._listed = {column.name: column.to_list() for column in self._features()}
+            else:
+                self._listed = self._computed_on_lists(quick)
+        return self._listed
+
+    def _computed_on_lists(self, quick: OnLists) -> dict[str, list[Any]]:
+        from featurestore.run.failing import Failed
+
+        plan, failed = self._ready.plan, Failed()
+        columns = dict(self._request.columns)
+        for view, read in zip(plan.views, self._reads(), strict=True):
+            columns.update(zip(view.columns, read.columns, strict=True))
+        quick.run(columns, len(self), failed)
+        self._count(failed)
+        return {name: columns[name] for name in plan.features}
+
+    def _failures(self) -> Failed:
+        self._lists()
+        assert self._failed is not None
+        return self._failed
+
+    def _count(self, failed: Failed) -> None:
+        """Count rows on which functions failed, once for an answer, whatever forms of it are made."""
+        if self._failed is None and failed.counts:
+            self._ready.state.online.context.session.failed.update(failed.counts)
+        self._failed = failed
 
     def _retried(self, make: Callable[[Sequence[ViewReader]], T]) -> T:
         """Return what ``make`` makes with the readers of the views, once more where a row is newer than these are."""
@@ -291,6 +359,13 @@ class OnlineResponse:
         import polars as pl
 
         return pl.Series(f"{name}__event_timestamp", stamps, pl.Datetime("us", "UTC"))
+
+
+def _statuses_of_computed(column: list[Any], failed: Collection[int]) -> list[str]:
+    said = [_NULL if value is None else _PRESENT for value in column]
+    for row in failed:
+        said[row] = _ERROR
+    return said
 
 
 def _statuses(read: ReadView, column: list[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -31,6 +32,7 @@ class Session:
         schemas: column types of their results, where these were seen.
         clock: where now comes from.
         base: the folder from which sources with relative paths are looked up; by default the working directory.
+        failed: how many rows each function of a computed feature failed on while features were served.
     """
 
     def __init__(self, collector: Collector, clock: Clock, base: Path | None = None) -> None:
@@ -40,6 +42,7 @@ class Session:
         self.decorators = Decorators()
         self.codes: Fingerprints[AnyFeature] = Fingerprints(_is_feature)
         self.schemas: dict[str, Mapping[str, str]] = {}
+        self.failed: Counter[str] = Counter()
         self._seen_calls: dict[str, tuple[AnyFeature, dict[str, None]]] = {}
 
     def note_call(self, caller: AnyFeature, called: AnyFeature) -> None:

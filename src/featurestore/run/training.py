@@ -19,6 +19,7 @@ from featurestore.engines.survey import survey
 from featurestore.errors import ColumnClashError, FeatureStoreWarning, MissingColumnError, ParameterError
 from featurestore.log.parquet import EventLog
 from featurestore.planning.columns import plan_columns
+from featurestore.planning.computing import Applied
 from featurestore.planning.retrieval import (
     Asked,
     Identity,
@@ -80,7 +81,7 @@ class Context:
 def get_historical_features(context: Context, request: Request) -> RetrievalJob:
     """Return the job that answers ``request``; the store's method of this name says what that is."""
     asked = asked_for(request.features, context.known)
-    groups = merged([*asked, *inputs_of(asked)])
+    groups = merged([*asked, *inputs_of(asked, context.known)])
     functions = [one.view for one in groups if isinstance(one.view, Feature)]
     labels, tables = _labels_and_tables(context, request, groups, functions)
     retrieval = plan_retrieval(
@@ -89,6 +90,7 @@ def get_historical_features(context: Context, request: Request) -> RetrievalJob:
         full_feature_names=request.full_feature_names,
         event_timestamps=request.event_timestamps,
         statuses=request.statuses,
+        known=context.known,
     )
     plan = _planned(context, labels, retrieval)
     _check_columns(plan, retrieval, labels, _column_params(retrieval, request.params))
@@ -194,7 +196,8 @@ def _planned(context: Context, labels: Labels, retrieval: Retrieval) -> Training
 
 
 def _column_params(retrieval: Retrieval, params: Mapping[str, Any]) -> dict[str, Any]:
-    names = {param.name for feature, _ in retrieval.columns for param in feature.params}
+    applied = [step.feature for step in retrieval.computing.steps if isinstance(step, Applied)]
+    names = {param.name for feature in applied for param in feature.params}
     return {name: value for name, value in params.items() if name in names}
 
 
@@ -213,11 +216,16 @@ def _check_columns(plan: TrainingPlan, retrieval: Retrieval, labels: Labels, par
             )
         there.add(column)
     _check_inputs(retrieval, of_labels)
-    there -= {column for _, column in retrieval.columns}
+    applied = [step for step in retrieval.computing.steps if isinstance(step, Applied)]
+    there -= {column for step in applied for _, column in step.outputs}
     # Column functions may use short names, whatever the long ones are.
-    short = [one.field for view in plan.views for one in view.selected if one.output not in retrieval.hidden]
-    short += [feature for one in retrieval.on_demand for feature, _ in one.outputs]
-    plan_columns([feature for feature, _ in retrieval.columns], {*there, *short}, params)
+    known = {
+        *there,
+        *(name for name, _ in retrieval.computing.short),
+        *(name for step in applied for name, _ in step.inputs),
+    }
+    known -= {step.feature.name for step in applied} - {*of_labels, *plan.outputs}
+    plan_columns([step.feature for step in applied], known, params)
 
 
 def _check_inputs(retrieval: Retrieval, labels: Sequence[str]) -> None:
