@@ -224,3 +224,35 @@ def _noting(failures: list[BaseException]) -> Iterator[None]:
     except BaseException as error:
         failures.append(error)
         raise
+
+
+# ---- what is new ------------------------------------------------------------------------------------------------
+
+
+def _new(log: EventLog, name: str) -> int:
+    return len(log.since(VIEW, log.saved(VIEW, name)))
+
+
+def test_a_mark_tells_what_was_pushed_since_whatever_was_merged(log: EventLog) -> None:
+    nothing = log.save(VIEW, log.mark(VIEW))
+    append(log, 0)
+    append(log, 1)
+    two = log.save(VIEW, log.mark(VIEW))
+    append(log, 2)
+    assert (_new(log, nothing), _new(log, two)) == (3, 1)
+    log.compact(VIEW)
+    append(log, 3)
+    log.compact(VIEW)
+    append(log, 4)
+    all_of_them = log.save(VIEW, log.mark(VIEW))
+    assert (_new(log, nothing), _new(log, two), _new(log, all_of_them)) == (5, 3, 0)
+    log.forget_marks(VIEW, but=two)
+    assert (_new(log, two), _new(log, all_of_them)) == (3, 5)
+
+
+def test_marks_go_with_their_view(log: EventLog) -> None:
+    append(log, 0)
+    name = log.save(VIEW, log.mark(VIEW))
+    log.drop(VIEW)
+    append(log, 0)
+    assert _new(log, name) == 1

@@ -2,9 +2,10 @@
 
 A push is one file, named for its idempotency key, that appears whole, by one hard link that fails where the name is
 taken. Merging writes a new folder beside them, ``merged-000001``, that appears whole too, by one rename: the merged
-rows, a file for each schema, and ``keys``, the names of all files that it stands for. These count no longer from that
-moment on, and are removed when every reader that had begun with them is done. So readers see every row once at any
-moment, two mergers cannot both win, and whoever is killed leaves at most a draft.
+rows, a file for each schema, ``keys``, the names of all files that it stands for, and ``since``, the numbers of the
+merges in which these were first. These files count no longer from that moment on, and are removed when every reader
+that had begun with them is done. So readers see every row once at any moment, two mergers cannot both win, and whoever
+is killed leaves at most a draft.
 """
 
 from __future__ import annotations
@@ -30,18 +31,30 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["PUSH", "EventLog", "schema_of"]
+__all__ = ["PUSH", "EventLog", "Mark", "schema_of"]
 
 PUSH = "__fs_push"
 """Column of merged files: the name of the file that a row was in."""
 
 _MERGED, _DRAFT, _DROPPED = "merged-", ".draft-", ".dropped-"
-_KEYS = "keys"
+_KEYS, _SINCE, _MARK = "keys", "since", ".seen-"
 _DIGEST = 16
 """Bytes of the digest of an idempotency key: two keys of one view never share it."""
+_NUMBER = 4
+"""Bytes of the number of a merge."""
 _PLAIN = frozenset((string.ascii_lowercase + string.digits + "_-.").encode())
 _DRAFT_AGE = 86_400
 """Seconds after which what was begun is taken to be abandoned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The pushes that a view had at a moment; see `EventLog.mark`."""
+
+    merged: int = 0
+    """The number of the last merge: all that it stands for."""
+    parts: frozenset[str] = frozenset()
+    """The names of the files besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +125,11 @@ class EventLog:
 
         They stay readable for the log's ``grace`` even if they are merged meanwhile.
         """
+        merged, _, parts = self._listed(view)
+        return (*merged, *parts)
+
+    def _listed(self, view: str) -> tuple[list[Path], Path | None, list[Path]]:
+        """Return the merged files, the folder that they are in, and the files besides."""
         home = self._home(view)
         while True:
             newest = _newest(home)
@@ -123,13 +141,57 @@ class EventLog:
             parts = [part for part in _parts(home) if part.stem not in keys]
             # Files are removed only after the folder that stands for them is there: no other one, nothing was missed.
             if _newest(home) == newest:
-                return (*merged, *parts)
+                return merged, newest, parts
 
     def views(self) -> tuple[str, ...]:
         """Return the views that have rows, by name."""
         homes = self.folder.iterdir() if self.folder.is_dir() else ()
         names = (_unescaped(home.name) for home in homes if not home.name.startswith("."))
         return tuple(sorted(name for name in names if self.files(name)))
+
+    # ---- what is new ---------------------------------------------------------------------------------------------
+
+    def mark(self, view: str) -> Mark:
+        """Return which pushes a view has by now, so that `since` can tell which came later."""
+        _, newest, parts = self._listed(view)
+        return Mark(_number(newest), frozenset(part.stem for part in parts))
+
+    def since(self, view: str, mark: Mark) -> frozenset[str]:
+        """Return the names of the pushes that are not in ``mark``, whether they were merged since or not."""
+        while True:
+            _, newest, parts = self._listed(view)
+            try:
+                merged = list(_since(newest, mark.merged))
+            except FileNotFoundError:
+                continue
+            return frozenset([*merged, *(part.stem for part in parts)]) - mark.parts
+
+    def save(self, view: str, mark: Mark) -> str:
+        """Keep a mark, durably, in the place of those before; return the name to ask `saved` for it."""
+        home, name = self._home(view), uuid.uuid4().hex
+        if not home.is_dir():
+            return name  # Of nothing, which is what is kept under it.
+        draft = home / f"{_DRAFT}{name}"
+        draft.write_bytes(mark.merged.to_bytes(_NUMBER, "big") + b"".join(map(bytes.fromhex, sorted(mark.parts))))
+        _sync(draft)
+        draft.rename(home / f"{_MARK}{name}")
+        _sync(home)
+        return name
+
+    def saved(self, view: str, name: str) -> Mark:
+        """Return the mark that was kept under a name; one of nothing where there is none any more."""
+        try:
+            data = (self._home(view) / f"{_MARK}{name}").read_bytes()
+        except FileNotFoundError:
+            return Mark()
+        starts = range(_NUMBER, len(data), _DIGEST)
+        return Mark(int.from_bytes(data[:_NUMBER], "big"), frozenset(data[at : at + _DIGEST].hex() for at in starts))
+
+    def forget_marks(self, view: str, but: str) -> None:
+        """Remove all marks but one."""
+        for path in self._home(view).glob(f"{_MARK}*"):
+            if path.name != f"{_MARK}{but}":
+                path.unlink(missing_ok=True)
 
     # ---- upkeep --------------------------------------------------------------------------------------------------
 
@@ -149,9 +211,10 @@ class EventLog:
         draft.mkdir()
         try:
             _write_merged(draft, files, home)
-            _write_keys(draft, [*_Keys.of(before), *(bytes.fromhex(part.stem) for part in parts)])
+            number = _number(before) + 1
+            _write_keys(draft, [*_dated(before), *((bytes.fromhex(part.stem), number) for part in parts)])
             _sync(draft)
-            merged = _renamed(draft, home / f"{_MERGED}{_number(before) + 1:06}")
+            merged = _renamed(draft, home / f"{_MERGED}{number:06}")
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         _clean(home, self.grace.total_seconds())
@@ -275,9 +338,27 @@ def _by_schema(files: Sequence[Path]) -> dict[tuple[tuple[str, object], ...], li
     return groups
 
 
-def _write_keys(draft: Path, digests: Sequence[bytes]) -> None:
-    (draft / _KEYS).write_bytes(b"".join(sorted(digests)))
+def _write_keys(draft: Path, dated: Sequence[tuple[bytes, int]]) -> None:
+    ordered = sorted(dated)
+    (draft / _KEYS).write_bytes(b"".join(digest for digest, _ in ordered))
+    (draft / _SINCE).write_bytes(b"".join(number.to_bytes(_NUMBER, "big") for _, number in ordered))
     _sync(draft / _KEYS)
+    _sync(draft / _SINCE)
+
+
+def _dated(merged: Path | None) -> Iterator[tuple[bytes, int]]:
+    """Yield what a merged folder stands for, and in which merge each came."""
+    if merged is None:
+        return
+    data = (merged / _SINCE).read_bytes()
+    for place, digest in enumerate(_Keys.of(merged)):
+        yield digest, int.from_bytes(data[place * _NUMBER : (place + 1) * _NUMBER], "big")
+
+
+def _since(merged: Path | None, number: int) -> Iterator[str]:
+    """Yield the names of the files that were merged after a merge."""
+    if merged is not None and _number(merged) > number:
+        yield from (digest.hex() for digest, each in _dated(merged) if each > number)
 
 
 def _clean(home: Path, grace: float) -> None:

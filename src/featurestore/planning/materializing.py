@@ -112,6 +112,8 @@ class Coverage:
     """When a run finished last, in UTC microseconds."""
     rows: int = 0
     """Rows that the last finished run read."""
+    seen: str = ""
+    """The name of the event log's mark of the pushes of which all rows of the finished time are in the store."""
 
     def started(self, interval: Interval) -> Coverage:
         """Return this with one more run, which has not finished."""
@@ -128,6 +130,21 @@ class Coverage:
         )
         merged = merged_intervals([*self.intervals, interval])
         return replace(self, intervals=merged, unfinished=left, materialized_at=at, rows=rows)
+
+    def saw(self, mark: str, *, before: Coverage, runs: int, whole: Interval | None) -> Coverage:
+        """Return this with a mark, if all rows of its pushes are in the store, as far as they are of finished time.
+
+        They are not where somebody else ran beside these runs, who may have read the pushes earlier, and have put
+        lesser rows in the place of theirs.
+
+        Args:
+            mark: of the pushes that there were before the runs began to read.
+            before: what was known then.
+            runs: how many these were.
+            whole: what they went through, where they have not caught up with the time before.
+        """
+        alone = not before.unfinished and not self.unfinished and self.runs == before.runs + runs
+        return replace(self, seen=mark) if alone and (whole is None or self.intervals == (whole,)) else self
 
     def touches(self, interval: Interval) -> bool:
         """Tell whether rows of ``interval`` may be in the store."""
@@ -155,6 +172,7 @@ class Coverage:
             "unfinished": self.unfinished,
             "materialized_at": self.materialized_at,
             "rows": self.rows,
+            "seen": self.seen,
         }
         return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
@@ -181,6 +199,7 @@ class Coverage:
             tuple((run, start, end) for run, start, end in plain["unfinished"]),
             plain["materialized_at"],
             plain["rows"],
+            plain.get("seen", ""),
         )
 
 

@@ -14,7 +14,8 @@ from featurestore.declare.feature import Feature
 from featurestore.declare.view import FeatureView
 from featurestore.errors import ConflictError
 from featurestore.instants import from_micros
-from featurestore.planning.materializing import Interval, grid_point, missing
+from featurestore.log.parquet import Mark
+from featurestore.planning.materializing import Coverage, Interval, grid_point, missing
 from featurestore.planning.retrieval import Table
 from featurestore.repository.names import AnyFeature
 from featurestore.rows.heads import OFFSET, head_of
@@ -22,7 +23,7 @@ from featurestore.rows.keys import snapshot_key
 from featurestore.rows.layout import OnlineView
 from featurestore.run._materialize_rows import Rows, Writer, opened, write
 from featurestore.run.covering import change_coverage, coverage
-from featurestore.run.history import table_of_view, with_pushes
+from featurestore.run.history import pushes_alone, table_of_view, with_pushes
 from featurestore.run.labels import TIMESTAMP, Labels
 from featurestore.run.layouts import kept, publish
 from featurestore.run.online import Online, identity, online_views
@@ -32,6 +33,9 @@ __all__ = ["AsOfJob", "Job", "Progress", "TimelessJob", "TimelineJob", "Told"]
 
 Progress: TypeAlias = Callable[[str, int, int | None], object]
 """Called with a view, the rows read of it so far, and how many there are, where that is known."""
+
+
+_NEVER: Interval = (1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,19 @@ class Job(ABC):
     @abstractmethod
     def run(self, interval: Interval) -> tuple[int, int]:
         """Put the rows of ``interval`` into the store; return how many were read, and how many keys written."""
+
+    def catch_up(self, *, dry_run: bool) -> tuple[int, int]:
+        """Put the rows into the store that came too late for the runs of their time; return as `run` does."""
+        del dry_run
+        return 0, 0
+
+    def note(self, runs: int, *, whole: Interval | None) -> None:  # noqa: B027  Only what is pushed comes late.
+        """Record which rows cannot have come too late any more.
+
+        Args:
+            runs: how many there were.
+            whole: of which time these were, if nothing was caught up with before.
+        """
 
     # ---- what all runs have in common ----------------------------------------------------------------------------
 
@@ -128,6 +145,14 @@ class Job(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class _Begun:
+    known: Coverage | None
+    """What was in the online store."""
+    mark: Mark
+    """What was pushed."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
     number: int
     read: int
@@ -167,11 +192,49 @@ class TimelineJob(Job):
         total = rows.count() if self.told.progress is not None and isinstance(self.view, FeatureView) else None
         return self._finish(view, interval, self._stream(rows, view, interval, total=total))
 
+    def catch_up(self, *, dry_run: bool) -> tuple[int, int]:
+        known, log = self._begun.known, self.online.log
+        if known is None or not known.done or known.number != self._would_be.number:
+            return 0, 0
+        late = log.since(self.name, log.saved(self.name, known.seen))
+        if not late:
+            return 0, 0
+        # Once it was recorded what was pushed, what is not among that is late, however long ago it could be seen.
+        within = -OFFSET if known.seen else known.done[0][0], known.done[-1][1]
+        alone = pushes_alone(log, self.name, self._table, late)
+        rows = opened(alone, within, now=self.told.now).visible_in(within)
+        if dry_run:
+            return rows.count(), 0
+        view = publish(self.online, self.name, self._table, opened(self._table, within, now=self.told.now).schema)
+        # Of no time of its own: a row of these may be the greatest, but takes the place of none that is greater.
+        writer = Writer(self.online.store, view, _NEVER, known.runs, alone.ttl, self.told.now, partial(self._now, view))
+        return write(rows, writer, again=False)
+
+    def note(self, runs: int, *, whole: Interval | None) -> None:
+        view, log = self._would_be, self.online.log
+        name = log.save(self.name, self._begun.mark)
+        self._require_in_force(view)
+        known = self._begun.known
+        before = known if known is not None and known.number == view.number else Coverage(view.number)
+        _, after = change_coverage(
+            self.online,
+            self.name,
+            view.number,
+            lambda found: found.saw(name, before=before, runs=runs, whole=whole),
+        )
+        log.forget_marks(self.name, but=after.seen)
+
+    @cached_property
+    def _begun(self) -> _Begun:
+        """What there was before anything was read. In this order: a run that begins in between is seen to have."""
+        return _Begun(coverage(self.online, self.name), self.online.log.mark(self.name))
+
     def _rows(self, interval: Interval) -> Rows:
         return opened(self._table, interval, now=self.told.now).visible_in(interval)
 
     @cached_property
     def _table(self) -> Table:
+        self._begun  # noqa: B018  Whatever is pushed from here on counts as late.
         context = self.online.context
         if isinstance(self.view, FeatureView):
             return table_of_view(context, self.view, self.source)

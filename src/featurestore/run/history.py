@@ -6,7 +6,7 @@ column; a pushed row from the moment on that was stamped on it when it came.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ __all__ = [
     "CREATED",
     "EVENT",
     "TIMESTAMP",
+    "pushes_alone",
     "source_names",
     "table_of_view",
     "types_of_view",
@@ -169,19 +170,44 @@ def with_pushes(log: EventLog | None, view: str, table: Table) -> Table:
     if log is None or scan.timestamp is None or table.snapshots is not None or not log.files(view):
         return table
     schema = _renamed(scan).collect_schema()
-    times = {name: _kept_time(schema[name], scan.timezone) for name in _ordered_times(scan)}
-    named = dict.fromkeys((*table.keys, *table.fields))
-    types = {name: schema[name] for name in named if name in schema and name not in times}
-    pushed = _Pushed(log, view, scan, types, times)
+    pushed = _pushed(log, view, table, schema)
     pushed.frames()  # Refuses types that do not go together before anything is joined.
     both = Scan(
         f"{scan.source} and pushes to {view}",
-        lambda: pl.concat([_source_frame(scan, schema, times), *pushed.frames()], how="diagonal"),
+        lambda: pl.concat([_source_frame(scan, schema, pushed.times), *pushed.frames()], how="diagonal"),
         scan.timestamp,
         created=scan.created,
         available_at=AVAILABLE,
     )
     return replace(table, scan=both)
+
+
+def pushes_alone(log: EventLog, view: str, table: Table, names: Collection[str]) -> Table:
+    """Return the rows of some pushes to a view, as `with_pushes` has them beside those of ``table``.
+
+    Args:
+        log: where they are.
+        view: as for `with_pushes`, which raises the same.
+        table: the rows of the source.
+        names: the pushes, as `EventLog.since` names them.
+    """
+    scan = table.scan
+    pushed = replace(_pushed(log, view, table, _renamed(scan).collect_schema()), names=frozenset(names))
+    alone = Scan(
+        f"pushes to {view}",
+        lambda: pl.concat(pushed.frames(), how="diagonal"),
+        scan.timestamp,
+        created=scan.created,
+        available_at=AVAILABLE,
+    )
+    return replace(table, scan=alone)
+
+
+def _pushed(log: EventLog, view: str, table: Table, schema: pl.Schema) -> _Pushed:
+    times = {name: _kept_time(schema[name], table.scan.timezone) for name in _ordered_times(table.scan)}
+    named = dict.fromkeys((*table.keys, *table.fields))
+    types = {name: schema[name] for name in named if name in schema and name not in times}
+    return _Pushed(log, view, table.scan, types, times)
 
 
 def _renamed(scan: Scan) -> pl.LazyFrame:
@@ -230,16 +256,22 @@ class _Pushed:
     """Of keys and features."""
     times: Mapping[str, pl.DataType]
     """Of event and created timestamp, by the source's names."""
+    names: frozenset[str] | None = None
+    """The pushes; ``None``: all."""
 
     def frames(self) -> list[pl.LazyFrame]:
         """Return the rows, unread: a frame for each schema that files of the log have."""
         groups: dict[tuple[tuple[str, pl.DataType], ...], list[Path]] = {}
         for file in self.log.files(self.view):
-            groups.setdefault(tuple(schema_of(file).items()), []).append(file)
+            schema = tuple(schema_of(file).items())
+            if self.names is None or PUSH in dict(schema) or file.stem in self.names:
+                groups.setdefault(schema, []).append(file)
         return [self._frame(files, dict(schema)) for schema, files in groups.items()]
 
     def _frame(self, files: list[Path], schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
         frame = pl.scan_parquet(files, glob=False, hive_partitioning=False)
+        if self.names is not None and PUSH in schema:
+            frame = frame.filter(pl.col(PUSH).is_in(sorted(self.names)))
         columns = [self._column(frame, name, schema.get(name)) for name in self.types]
         stored = {name: EVENT if name == self.scan.timestamp else CREATED for name in self.times}
         times = [_time_column(stored[name], dtype, schema).alias(name) for name, dtype in self.times.items()]

@@ -36,11 +36,11 @@ class Materialized:
     view: str
     """Its name, of a registered function the qualified one."""
     start: datetime | None
-    """The first instant of the range, UTC; ``None``: nothing was missing."""
+    """The first instant of the range, UTC; ``None``: no time was missing."""
     end: datetime
     """The last one."""
     rows: int = 0
-    """Rows of the range that were read."""
+    """Rows of the range that were read, and of earlier times what was pushed after these had been materialized."""
     keys: int = 0
     """Keys whose row in the online store was written."""
     seconds: float = 0.0
@@ -61,7 +61,7 @@ def materialize(
     assert first is not None
     _warn_of_future(end, now)
     jobs = _jobs(online, views, end, now, progress)
-    return tuple(_done(job, job.within((first, last)), last, dry_run=dry_run) for job in jobs)
+    return tuple(_done(job, job.within((first, last)), last, dry_run=dry_run, whole=(first, last)) for job in jobs)
 
 
 def materialize_incremental(
@@ -150,15 +150,18 @@ def _job(online: Online, view: View, source: str, end: Instant | None, told: Tol
     raise AssertionError("on-demand views are refused before")
 
 
-def _done(job: Job, intervals: Sequence[Interval], last: int, *, dry_run: bool) -> Materialized:
-    if not intervals:
-        return Materialized(job.name, None, from_micros(last))
+def _done(
+    job: Job, intervals: Sequence[Interval], last: int, *, dry_run: bool, whole: Interval | None = None
+) -> Materialized:
     begun = time.perf_counter()
-    done = [(job.count(each), 0) if dry_run else job.run(each) for each in intervals]
+    late = job.catch_up(dry_run=dry_run) if whole is None else (0, 0)
+    done = [late, *((job.count(each), 0) if dry_run else job.run(each) for each in intervals)]
+    if not dry_run and (intervals or whole is None):
+        job.note(len(intervals), whole=whole)
     return Materialized(
         job.name,
-        from_micros(intervals[0][0]),
-        from_micros(intervals[-1][1]),
+        from_micros(intervals[0][0]) if intervals else None,
+        from_micros(intervals[-1][1] if intervals else last),
         sum(rows for rows, _ in done),
         sum(keys for _, keys in done),
         time.perf_counter() - begun,

@@ -89,7 +89,8 @@ class Materializing(Workspace):
 
         The first time that is everything from the earliest row on, afterwards exactly what was not published yet:
         gaps between earlier ranges, and what comes after them. A row that became available late counts as of then,
-        where its source has an ``available_at`` column.
+        where its source has an ``available_at`` column. Pushed rows that came after their time was published, or that
+        a push which was cut off left in the event log alone, are published too.
 
         Args:
             end_date: the last instant, UTC where naive; now by default. A date alone is its midnight UTC.
@@ -98,7 +99,7 @@ class Materializing(Workspace):
             progress: called as rows are read.
 
         Returns:
-            For each view the range; no start where nothing was missing.
+            For each view the range; no start where no time was missing.
         """
         from featurestore.run.materializing import materialize_incremental
 
