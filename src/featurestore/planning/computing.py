@@ -78,6 +78,13 @@ class Computing:
     short: tuple[tuple[str, str], ...] = ()
     """Pairs of a short name by which column functions know a feature, and its column."""
 
+    def read_by(self, step: Step) -> tuple[str, ...]:
+        """Return the columns that a step may compute with, by all that is known of it without the request."""
+        columns = [column for _, column in step.inputs]
+        if isinstance(step, Applied):
+            columns += [column for name, column in self.short if name in step.names] + list(step.names)
+        return tuple(dict.fromkeys(columns))
+
     @property
     def on_demand(self) -> tuple[Computed, ...]:
         """The on-demand views, those included with which others compute."""

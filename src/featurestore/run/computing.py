@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -78,14 +77,20 @@ def with_computed(
     unseen = {*hidden, *computing.hidden}
     for step in computing.steps:
         columns = [column for _, column in step.made]
-        fail = None if failed is None else partial(failed.add, step.called, columns)
+        fail, spoilt = (None, None) if failed is None else failed.step(step.called, computing.read_by(step), columns)
         if isinstance(step, Computed):
-            made = on_demand.compute(step.view, _inputs(step, frame), fail)
-            frame = frame.with_columns(made.get_column(feature).alias(column) for feature, column in step.made)
+            found = on_demand.compute(step.view, _inputs(step, frame), fail)
+            made = [found.get_column(feature).alias(column) for feature, column in step.made]
         else:
             values = _applied(session, step, _seen(step, frame, computing, unseen), params, fail)
-            frame = frame.with_columns(values.alias(column) for column in columns)
+            made = [values.alias(column) for column in columns]
+        frame = frame.with_columns(_without(column, spoilt) if spoilt else column for column in made)
     return frame
+
+
+def _without(column: pl.Series, rows: frozenset[int]) -> pl.Series:
+    kept = pl.Series([row not in rows for row in range(len(column))])
+    return column.to_frame().select(pl.when(kept).then(pl.col(column.name))).to_series()
 
 
 def without_rows(plan: ServingPlan, joined: pl.DataFrame) -> pl.DataFrame:

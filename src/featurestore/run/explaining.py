@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from featurestore.engines.survey import survey
 from featurestore.instants import duration_text, from_micros, to_micros
+from featurestore.planning.computing import Computed
 from featurestore.planning.retrieval import Retrieval
 from featurestore.planning.scans import Read
 from featurestore.planning.training import TrainingPlan, ViewJoin
@@ -50,10 +51,12 @@ def _lines(plan: TrainingPlan, engine: str, retrieval: Retrieval) -> Iterator[st
         yield from _scan(read)
     for number, view in enumerate(plan.views, 1):
         yield _join(number, view)
-    for one in retrieval.on_demand:
-        yield f"  compute {', '.join(column for _, column in one.outputs)} = {one.view.name}"
-    for feature, column in retrieval.columns:
-        yield f"  compute {column} = {feature.qualified_name}{feature.signature}"
+    for step in retrieval.computing.steps:
+        columns = ", ".join(column for _, column in step.outputs or step.handed)
+        code = (
+            step.view.name if isinstance(step, Computed) else f"{step.feature.qualified_name}{step.feature.signature}"
+        )
+        yield f"  compute {columns} = {code}"
 
 
 def _scan(read: Read) -> Iterator[str]:

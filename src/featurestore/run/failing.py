@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -36,11 +36,27 @@ class Failed:
         self.counts[name] = self.counts.get(name, 0) + 1
         _log.debug("%s", error)
 
+    def step(self, name: str, inputs: Iterable[str], columns: Sequence[str]) -> tuple[Fail, frozenset[int]]:
+        """Begin to compute ``columns`` with ``inputs``: return what takes note of failures, and which rows are spoilt.
+
+        What is computed with a value that could not be computed has no value either, and has not failed itself.
+        """
+        spoilt = frozenset(row for column in inputs if column in self.rows for row in self.rows[column])
+        for column in columns if spoilt else ():
+            self.rows[column] = set(spoilt)
+
+        def fail(row: int, error: FeatureStoreError) -> None:
+            if row not in spoilt:
+                self.add(name, columns, row, error)
+
+        return fail, spoilt
+
 
 def computation_error(what: str, row: int, inputs: Mapping[str, Any], error: Exception) -> FeatureStoreError:
     """Return the error that tells on which row ``what`` failed, and what it was handed."""
-    handed = ", ".join(f"{name}={value!r:.60}" for name, value in list(inputs.items())[:_SHOWN])
-    more = f" and {len(inputs) - _SHOWN} more" if len(inputs) > _SHOWN else ""
+    shown = {name: value for name, value in inputs.items() if name.partition("__")[2] not in inputs}  # Not twice.
+    handed = ", ".join(f"{name}={value!r:.60}" for name, value in list(shown.items())[:_SHOWN]) or "no inputs"
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     if isinstance(error, FeatureStoreError):
         said = FeatureStoreError.__str__(error).partition("\n")[0]
         kind, found = type(error), f"{error.found}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, TypeAlias
 
 from featurestore.errors import FrameError
@@ -41,6 +40,7 @@ class OnLists:
             if take is not None
         }
         self._views = [_view(step) if isinstance(step, Computed) else None for step in computing.steps]
+        self._reads = [computing.read_by(step) for step in computing.steps]
         self._bound: dict[tuple[int, tuple[str, ...]], ColumnStep] = {}
 
     @staticmethod
@@ -54,7 +54,7 @@ class OnLists:
         taken = {name: self._taken(name, values) for name, values in given.items()}
         for place, step in enumerate(self._computing.steps):
             names = [column for _, column in step.made]
-            fail = partial(failed.add, step.called, names)
+            fail, spoilt = failed.step(step.called, self._reads[place] if failed.rows else (), names)
             view = self._views[place]
             if view is not None:
                 assert isinstance(step, Computed)
@@ -67,6 +67,8 @@ class OnLists:
                 assert isinstance(step, Applied)
                 values = self._applied(place, step, columns, fail)
                 columns.update((name, values) for name in names)
+            for name in names if spoilt else ():
+                columns[name] = [None if row in spoilt else value for row, value in enumerate(columns[name])]
 
     def _taken(self, name: str, values: list[Any]) -> list[Any]:
         step, take = self._requests[name]
