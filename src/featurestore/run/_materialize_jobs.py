@@ -21,6 +21,7 @@ from featurestore.repository.names import AnyFeature
 from featurestore.rows.heads import OFFSET, head_of
 from featurestore.rows.keys import snapshot_key
 from featurestore.rows.layout import OnlineView
+from featurestore.run._materialize_events import write_events
 from featurestore.run._materialize_rows import Rows, Writer, opened, write
 from featurestore.run.covering import change_coverage, coverage
 from featurestore.run.history import pushes_alone, table_of_view, with_pushes
@@ -112,8 +113,15 @@ class Job(ABC):
         )
         told = self.told.progress
         progress = None if told is None else lambda read: told(self.name, read, total)
-        read, written = write(rows, writer, again=before.touches(interval), progress=progress)
+        read, written = self._write(rows, writer, again=before.touches(interval), progress=progress)
         return _Run(after.runs, read, written)
+
+    def _write(
+        self, rows: Rows, writer: Writer, *, again: bool, progress: Callable[[int], object] | None = None
+    ) -> tuple[int, int]:
+        if rows.table.aggregates:
+            return write_events(rows, writer, again=again, progress=progress)
+        return write(rows, writer, again=again, progress=progress)
 
     def _now(self, view: OnlineView) -> OnlineView:
         """Return how the view's rows are kept by now."""
@@ -208,19 +216,16 @@ class TimelineJob(Job):
         view = publish(self.online, self.name, self._table, opened(self._table, within, now=self.told.now).schema)
         # Of no time of its own: a row of these may be the greatest, but takes the place of none that is greater.
         writer = Writer(self.online.store, view, _NEVER, known.runs, alone.ttl, self.told.now, partial(self._now, view))
-        return write(rows, writer, again=False)
+        return self._write(rows, writer, again=False)
 
     def note(self, runs: int, *, whole: Interval | None) -> None:
-        view, log = self._would_be, self.online.log
-        name = log.save(self.name, self._begun.mark)
-        self._require_in_force(view)
-        known = self._begun.known
+        view, log = online_views(self.online.registry).views.get(self.name), self.online.log
+        if view is None:
+            return
+        name, known = log.save(self.name, self._begun.mark), self._begun.known
         before = known if known is not None and known.number == view.number else Coverage(view.number)
         _, after = change_coverage(
-            self.online,
-            self.name,
-            view.number,
-            lambda found: found.saw(name, before=before, runs=runs, whole=whole),
+            self.online, self.name, view.number, lambda found: found.saw(name, before=before, runs=runs, whole=whole)
         )
         log.forget_marks(self.name, but=after.seen)
 
