@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import featurestore
-from featurestore.feast._refusal import STREAMS, not_supported, require_unset
+from featurestore.feast._refusal import not_supported, require_unset
 from featurestore.feast._translation import translates
+from featurestore.feast.aggregation import aggregates_of
 from featurestore.feast.feature_view import FeatureView
 
 __all__ = ["BatchFeatureView", "batch_feature_view"]
@@ -32,7 +33,7 @@ def BatchFeatureView(  # noqa: N802  # Feast's name, of a class there.
         name: the view's.
         udf: not supported.
         feature_transformation: not supported.
-        aggregations: not supported.
+        aggregations: `Aggregation`s of the source's columns over windows of time: they are then the view's features.
         batch_engine: decides nothing without a transformation.
         udf_string: decides nothing.
         options: as of `FeatureView`.
@@ -40,8 +41,7 @@ def BatchFeatureView(  # noqa: N802  # Feast's name, of a class there.
     del batch_engine, udf_string
     what = f"batch feature view {name!r}"
     require_unset(what, instead=_FUNCTION, udf=udf, feature_transformation=feature_transformation)
-    require_unset(what, instead="compute it before, or: " + _FUNCTION, why=STREAMS, aggregations=aggregations)
-    return FeatureView(name, **options)
+    return FeatureView(name, **aggregates_of(what, aggregations or (), options))
 
 
 def batch_feature_view(**options: Any) -> Callable[[Callable[..., Any]], Any]:

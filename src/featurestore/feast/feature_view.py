@@ -38,6 +38,7 @@ def FeatureView(  # noqa: N802  # Feast's name, of a class there.
     batch_source: Any = None,
     stream_source: Any = None,
     input: Any = None,  # noqa: A002  # Feast's old name.
+    aggregates: Any = None,
 ) -> featurestore.FeatureView:
     """Return features that come from one source and share entity, time and ttl.
 
@@ -62,6 +63,7 @@ def FeatureView(  # noqa: N802  # Feast's name, of a class there.
         batch_source: ``source``, in an older spelling.
         stream_source: a `PushSource` or `KafkaSource`, whose history is ``batch_source``, in an older spelling.
         input: ``source``, in an older spelling.
+        aggregates: those of `featurestore.agg`, which Feast does not have here.
 
     Raises:
         RegistrationError: no source, or two spellings of one thing that differ.
@@ -94,6 +96,7 @@ def FeatureView(  # noqa: N802  # Feast's name, of a class there.
         description=description,
         tags=tags,
         owner=owner,
+        aggregates=aggregates,
     )
 
 

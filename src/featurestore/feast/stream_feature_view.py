@@ -8,6 +8,7 @@ from typing import Any
 import featurestore
 from featurestore.feast._refusal import STREAMS, not_supported, require_unset
 from featurestore.feast._translation import translates
+from featurestore.feast.aggregation import aggregates_of
 from featurestore.feast.feature_view import FeatureView
 
 __all__ = ["StreamFeatureView", "stream_feature_view"]
@@ -34,18 +35,17 @@ def StreamFeatureView(  # noqa: N802  # Feast's name, of a class there.
         name: the view's.
         udf: not supported.
         feature_transformation: not supported.
-        aggregations: not supported.
+        aggregations: `Aggregation`s of the stream's columns over windows of time: they are then the view's features.
         timestamp_field: decides nothing: the source has it.
-        enable_tiling: decides nothing without aggregations.
+        enable_tiling: decides nothing: values are exact.
         tiling_hop_size: the same.
         udf_string: decides nothing.
         options: as of `FeatureView`.
     """
     del timestamp_field, enable_tiling, tiling_hop_size, udf_string
     what = f"stream feature view {name!r}"
-    transformed = {"udf": udf, "feature_transformation": feature_transformation, "aggregations": aggregations}
-    require_unset(what, instead=_PUSH, why=STREAMS, **transformed)
-    return FeatureView(name, **options)
+    require_unset(what, instead=_PUSH, why=STREAMS, udf=udf, feature_transformation=feature_transformation)
+    return FeatureView(name, **aggregates_of(what, aggregations or (), options))
 
 
 def stream_feature_view(**options: Any) -> Callable[[Callable[..., Any]], Any]:
