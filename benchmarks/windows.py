@@ -214,13 +214,17 @@ def check(cell: Cell, name: str, base: str) -> str:
     return "equal" if not bits else f"equal counts; {bits:,} of {one.height * len(WINDOWS):,} sums differ in last bits"
 
 
-def compare(cell: Cell, names: list[str]) -> bool:
+def compare(cell: Cell, names: list[str], seconds: float) -> bool:
     """Run the contestants, print the table of a cell, and return whether their values agree."""
     print(f"\n{cell.title}")
     chosen = [name for name in names if not cell.late or name in OURS]
     agreed, base = True, None
     for name in chosen:
-        result = _in_process(name, cell)
+        try:
+            result = _in_process(name, cell, seconds=seconds)
+        except subprocess.TimeoutExpired:
+            print(f"  {name:<20} stopped after {seconds:.0f} s", flush=True)
+            continue
         base = base or result
         verdict = _in_process("check", cell, name, chosen[0])
         agreed &= verdict.startswith("equal")
@@ -233,9 +237,9 @@ def compare(cell: Cell, names: list[str]) -> bool:
     return agreed
 
 
-def _in_process(name: str, cell: Cell, *more: str) -> Any:
+def _in_process(name: str, cell: Cell, *more: str, seconds: float | None = None) -> Any:
     command = [sys.executable, __file__, "--run", name, *more, "--cell", json.dumps(asdict(cell))]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=seconds).stdout)
 
 
 def _peak() -> int:
@@ -266,6 +270,7 @@ def main() -> int:
     parser.add_argument("--hot", action="store_true", help="432,000 events of one key in 12 hours, 1,000 labels")
     parser.add_argument("--late", action="store_true", help="events become known up to an hour after they happen")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=240, help="when a contestant is stopped")
     parser.add_argument("--only", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     parser.add_argument("--run", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--cell", help=argparse.SUPPRESS)
@@ -277,7 +282,7 @@ def main() -> int:
         size = (432_000, 1_000, 1, DAY // 2) if options.hot else _given(options)
         cell = Cell(folder, *size, late=options.late, rounds=options.rounds)
         _in_process("generate", cell)
-        return 0 if compare(cell, options.only) else 1
+        return 0 if compare(cell, options.only, options.seconds) else 1
 
 
 def _given(options: argparse.Namespace) -> tuple[int, int, int, int]:

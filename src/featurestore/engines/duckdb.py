@@ -49,8 +49,10 @@ class DuckDBEngine:
 
     def join(self, plan: TrainingPlan) -> pl.DataFrame:
         """Return the labels of ``plan`` with its outputs appended. See `featurestore.engines.base.Engine.join`."""
-        opened = open_plan(plan)
         windows = _windows(plan)
+        if windows is not None and all(view.aggregates for view in plan.views):
+            return assembled(plan, [windows])
+        opened = open_plan(plan)
         with tempfile.TemporaryDirectory(dir=self.temp_directory) as spill, closing(self._connect(plan, spill)) as db:
             reads = opened.reads.values()
             parts = [part for source in reads for part in _join_read(db, opened, source)]

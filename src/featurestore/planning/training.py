@@ -35,6 +35,8 @@ _WORKING_BYTES = 128
 """Bytes a row takes in an engine beside its values, measured: key, time, the two composed and sorted, and places."""
 _LATE_BYTES = 48
 """Bytes more where rows become known later than they happen, as they are sorted a second time."""
+_WINDOW_BYTES = 128
+"""Bytes more where rows are events of windows: running sums in limbs of one column, and its values in their order."""
 _MOST_PARTITIONS = 4096
 _LEAST_SHARE = 8
 """Of the memory allowed at least this part of one is for a read, even where the labels take most of it."""
@@ -224,7 +226,7 @@ def plan_training(
     _check_outputs(labels.columns, joins)
     reads = tuple(_read(scan, [view for view in joins if view.scan == scan], survey) for scan in _scans(joins))
     held = survey.labels * ((len(labels.columns) + len(outputs)) * _UNKNOWN_WIDTH + _WORKING_BYTES)
-    largest = max((_read_bytes(read, survey) for read in reads), default=0)
+    largest = max((_read_bytes(read, joins, survey) for read in reads), default=0)
     return TrainingPlan(
         labels=labels,
         timestamp=timestamp,
@@ -301,9 +303,11 @@ def _key_ranges(views: Sequence[ViewJoin], survey: Survey) -> Iterable[KeyRange]
             yield KeyRange(column, min(low for low, _ in ranges), max(high for _, high in ranges))
 
 
-def _read_bytes(read: Read, survey: Survey) -> int:
+def _read_bytes(read: Read, views: Sequence[ViewJoin], survey: Survey) -> int:
     widths = survey.widths.get(read.scan.source, {})
-    working = _WORKING_BYTES + (_LATE_BYTES if read.scan.available_at is not None else 0)
+    has_windows = any(view.aggregates and view.scan == read.scan for view in views)
+    late = read.scan.available_at is not None
+    working = _WORKING_BYTES + late * _LATE_BYTES + has_windows * _WINDOW_BYTES
     return (read.rows or 0) * (sum(widths.get(name, _UNKNOWN_WIDTH) for name in read.columns) + working)
 
 

@@ -32,7 +32,7 @@ from featurestore.testing import reference
 from featurestore.testing.training_cases import TIME, Case, cases
 from featurestore.windows.kernel import result_type
 
-__all__ = ["EngineConformance", "assert_agrees"]
+__all__ = ["EngineConformance", "assert_agrees", "typed"]
 
 _GENERATED = settings(
     max_examples=max(500, settings().max_examples),
@@ -231,16 +231,16 @@ def assert_agrees(engine: Engine, case: Case) -> None:
 
 
 def _assert_same(answer: pl.Series, expected: Sequence[object]) -> None:
-    typed = [_typed(value, answer.dtype) for value in expected]
-    assert [canonical_bytes(value) for value in answer.to_list()] == [canonical_bytes(value) for value in typed], (
-        f"{answer.name}: {answer.to_list()} is not {typed}"
+    truth = [typed(value, answer.dtype) for value in expected]
+    assert [canonical_bytes(value) for value in answer.to_list()] == [canonical_bytes(value) for value in truth], (
+        f"{answer.name}: {answer.to_list()} is not {truth}"
     )
 
 
-def _typed(value: object, dtype: pl.DataType) -> object:
+def typed(value: object, dtype: pl.DataType) -> object:
     """Return a value of the reference, whose sums of nothing know no type, as one of the type ``dtype``."""
     if isinstance(dtype, pl.Struct) and isinstance(value, Mapping):
-        return {name: _typed(value[name], part) for name, part in dtype.to_schema().items()}  # type: ignore[arg-type]
+        return {name: typed(value[name], part) for name, part in dtype.to_schema().items()}  # type: ignore[arg-type]
     return float(value) if isinstance(value, int) and dtype.is_float() else value
 
 
