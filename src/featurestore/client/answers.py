@@ -95,7 +95,7 @@ class OnlineAnswer:
         return self.to_polars(include_event_timestamps, include_statuses).to_arrow()
 
     def to_numpy(self, columns: Sequence[str] | None = None) -> npt.NDArray[Any]:
-        """Return ``columns`` (all features that are stored by default) as a matrix of floats, NaN where there is none.
+        """Return ``columns`` (all features by default) as a matrix of floats, NaN where there is none.
 
         Raises:
             FrameError: a column that is neither a number nor a boolean.

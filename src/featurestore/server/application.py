@@ -153,6 +153,8 @@ class Application:
             status, body = problem.status, as_json(problem, number)
             said += problem.headers
         self._running.pop(call, None)
+        for failure in call.failures:
+            self._log_failure(failure.__cause__ or failure, call)
         if self.telling.draining:
             said.append(("connection", "close"))
         protocol.response_bytes(status, said, body)
@@ -204,14 +206,12 @@ class Application:
         if isinstance(error, StoreUnavailableError):
             self._count_failure(error)
         if problem.status == 500:
-            self.log.line(
-                "failure",
-                level="error",
-                request_id=call.id,
-                error=type(error).__name__,
-                frames=frames(error.__traceback__),
-            )
+            self._log_failure(error, call)
         return problem
+
+    def _log_failure(self, error: BaseException, call: Call) -> None:
+        where = frames(error.__traceback__)
+        self.log.line("failure", level="error", request_id=call.id, error=type(error).__name__, frames=where)
 
     def _count_failure(self, error: Exception) -> None:
         kind = type(error).__name__

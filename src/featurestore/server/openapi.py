@@ -27,7 +27,7 @@ def _object(required: list[str], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required}
 
 
-_STATUS = _text(enum=["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"])
+_STATUS = _text(enum=["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "ERROR"])
 _STAMP = _text(format="date-time")
 _MAYBE_TEXT = {"type": ["string", "null"]}
 

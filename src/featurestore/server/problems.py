@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from featurestore.errors import (
+    ComputationError,
     ConflictError,
     FeatureStoreError,
     FrameError,
@@ -82,7 +83,8 @@ def problem_of(error: Exception) -> Problem:
                 status,
                 kind,
                 error.what,
-                found=error.found,
+                # What a function was handed may be values that whoever asks may not see.
+                found=None if isinstance(error, ComputationError) else error.found,
                 expected=error.expected,
                 fix=error.fix,
                 headers=headers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +97,10 @@ class Reading:
             rows = [{name: values[0] for name, values in entities.items() if values}]
         response, reads = await self._read(question, rows, call.access)
         if call.wants_arrow():
-            return await self._arrow(question, response, statuses=True, event_timestamps=True)
+            return await self._arrow(call, response, statuses=True, event_timestamps=True)
         if question.plan.computes:
-            return 200, JSON, await asyncio.to_thread(question.form.written, response, reads, entities)
+            written = partial(question.form.written, response, reads, entities)
+            return 200, JSON, await self._computed(call, response, written)
         return 200, JSON, question.form.written(response, reads, entities)
 
     async def rows(self, call: Call) -> Answer:
@@ -110,15 +111,21 @@ class Reading:
         response, _ = await self._read(question, asked.rows, call.access)
         extra = {"statuses": asked.statuses, "event_timestamps": asked.event_timestamps}
         if call.wants_arrow():
-            return await self._arrow(question, response, **extra)
+            return await self._arrow(call, response, **extra)
         if question.plan.computes:
-            return 200, JSON, await asyncio.to_thread(partial(answers.rows, response, **extra))
+            return 200, JSON, await self._computed(call, response, partial(answers.rows, response, **extra))
         return 200, JSON, answers.rows(response, **extra)
 
-    async def _arrow(self, question: _Question, response: OnlineResponse, **extra: bool) -> Answer:
+    async def _arrow(self, call: Call, response: OnlineResponse, **extra: bool) -> Answer:
         made = partial(answers.arrow_stream, response, **extra)
-        # Functions of users may take their time, and must not hold up what others ask.
-        return 200, ARROW, await asyncio.to_thread(made) if question.plan.computes else made()
+        return 200, ARROW, await self._computed(call, response, made) if response.plan.computes else made()
+
+    @staticmethod
+    async def _computed(call: Call, response: OnlineResponse, make: Callable[[], bytes]) -> bytes:
+        """Return an answer for which functions of users are called: they must not hold up what others ask."""
+        made = await asyncio.to_thread(make)
+        call.failures = response.errors
+        return made
 
     # ---- how -----------------------------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ class Call:
         protocol: gives its body.
     """
 
-    __slots__ = ("access", "headers", "id", "overdue", "protocol", "rows", "scope")
+    __slots__ = ("access", "failures", "headers", "id", "overdue", "protocol", "rows", "scope")
 
     def __init__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         self.scope = scope
@@ -99,6 +99,8 @@ class Call:
         self.access: Access = ANYBODY
         self.rows = 0
         self.overdue = False
+        self.failures: tuple[BaseException, ...] = ()
+        """What functions of features failed with, for the log."""
 
     async def body(self, limits: Limits) -> bytes:
         """Return the body.
