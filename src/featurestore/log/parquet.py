@@ -31,10 +31,12 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["PUSH", "EventLog", "Mark", "schema_of"]
+__all__ = ["PUSH", "ROW", "EventLog", "Mark", "push_name", "schema_of"]
 
 PUSH = "__fs_push"
 """Column of merged files: the name of the file that a row was in."""
+ROW = "__fs_row"
+"""Column of all files: the number of a row in its push."""
 
 _MERGED, _DRAFT, _DROPPED = "merged-", ".draft-", ".dropped-"
 _KEYS, _SINCE, _MARK = "keys", "since", ".seen-"
@@ -95,7 +97,7 @@ class EventLog:
             _sync(home.parent)
         path, draft = home / f"{name}.parquet", home / f"{_DRAFT}{uuid.uuid4().hex}"
         try:
-            rows.write_parquet(draft)
+            rows.with_row_index(ROW).write_parquet(draft)
             _sync(draft)
             return path if _published(draft, path) else None
         finally:
@@ -111,7 +113,7 @@ class EventLog:
             newest = _newest(home)
             try:
                 if path.is_file():
-                    return pl.read_parquet(path, glob=False)
+                    return pl.read_parquet(path, glob=False).drop(ROW)
                 if name in _Keys.of(newest):
                     assert newest is not None
                     return _of_push(newest, name)
@@ -195,8 +197,8 @@ class EventLog:
 
     # ---- upkeep --------------------------------------------------------------------------------------------------
 
-    def compact(self, view: str) -> int:
-        """Merge the files of a view into as few as there are schemas; return how many it merged.
+    def compact(self, view: str, *, dry_run: bool = False) -> int:
+        """Merge the files of a view into as few as there are schemas; return how many it merged, or would.
 
         Readers and writers need not wait. Of two that merge at the same time one finds its work done, and returns 0.
         """
@@ -204,6 +206,8 @@ class EventLog:
         before = _newest(home)
         files = self.files(view)
         parts = [file for file in files if file.parent == home]
+        if dry_run:
+            return len(parts)
         if not parts:
             _clean(home, self.grace.total_seconds())
             return 0
@@ -254,6 +258,11 @@ def _escaped(view: str) -> str:
 
 def _unescaped(name: str) -> str:
     return unquote_to_bytes(name).decode("utf-8", "surrogatepass")
+
+
+def push_name(key: str) -> str:
+    """Return the name of a push, as `PUSH` and the names of files have it."""
+    return _digest(key).hex()
 
 
 def _digest(key: str) -> bytes:
@@ -308,7 +317,7 @@ def _of_push(merged: Path, name: str) -> pl.DataFrame:
     import polars as pl
 
     for file in sorted(merged.glob("*.parquet")):
-        found = pl.scan_parquet(file, glob=False).filter(pl.col(PUSH) == name).drop(PUSH).collect()
+        found = pl.scan_parquet(file, glob=False).filter(pl.col(PUSH) == name).drop(PUSH, ROW).collect()
         if found.height:
             return found
     raise AssertionError("a merged folder has the rows of its keys")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.feature import Feature
 from featurestore.declare.kinds import Kind
 from featurestore.declare.on_demand import OnDemandFeatureView
@@ -63,6 +64,8 @@ class ServedView:
     """Whether it is read for on-demand views alone."""
     types: Mapping[str, AnyType] = field(default_factory=dict, compare=False, repr=False)
     """The declared types, for what has no rows that would say."""
+    aggregates: tuple[Aggregate, ...] = ()
+    """Of a window view the features to read, as ``fields`` name them; ``types`` are then those of its events."""
 
     @property
     def event_timestamp(self) -> str:
@@ -178,6 +181,9 @@ def _table(one: Asked, known: Known, online: OnlineViews, identity: Callable[[Fe
     scan = Scan(name, _never_opened, None if _is_timeless(view) else "event_timestamp")
     stored = online.views.get(name)
     keys = join_keys(view, known.entities)
+    aggregates = _aggregates(view)
+    if aggregates:
+        return Table(scan, keys, (), aggregates=aggregates, inputs={each.name: () for each in aggregates})
     return Table(scan, keys, _fields(one, keys, stored), _ttl(view))
 
 
@@ -214,6 +220,10 @@ def _refuse(feature: AnyFeature, found: str, expected: str, option: str) -> NoRe
 
 def _is_timeless(view: FeatureView | AnyFeature) -> bool:
     return isinstance(view, Feature) and view.kind is Kind.TABLE
+
+
+def _aggregates(view: FeatureView | AnyFeature) -> tuple[Aggregate, ...]:
+    return view.declaration.aggregates if isinstance(view, Feature) else view.aggregates
 
 
 def _ttl(view: FeatureView | AnyFeature) -> timedelta | None:
@@ -262,7 +272,8 @@ def _served(
     assert not isinstance(view, OnDemandFeatureView)
     name = identity(view)
     stored = online.views.get(name)
-    if stored is not None and not _same_keys(stored, join):
+    aggregates = {each.name: each for each in _aggregates(view)}
+    if stored is not None and not (_same_keys(stored, join) and stored.events == bool(aggregates)):
         stored = None
     return ServedView(
         name=one.name,
@@ -275,6 +286,7 @@ def _served(
         timeless=_is_timeless(view),
         hidden=hidden,
         types=_types(view),
+        aggregates=tuple(aggregates[each.field] for each in join.selected) if aggregates else (),
     )
 
 

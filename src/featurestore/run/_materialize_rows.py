@@ -16,6 +16,7 @@ from featurestore.engines import _keys
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, KEY, OpenRead
 from featurestore.errors import ConfigurationError
 from featurestore.instants import from_micros
+from featurestore.log.parquet import PUSH, ROW
 from featurestore.online.base import Merge, OnlineStore, Row
 from featurestore.planning.materializing import Interval
 from featurestore.planning.retrieval import Table
@@ -27,7 +28,7 @@ from featurestore.rows.merging import materialized
 from featurestore.rows.records import Encoder
 from featurestore.run._greatest import greatest
 
-__all__ = ["Rows", "Writer", "opened", "write"]
+__all__ = ["VISIBLE", "Rows", "Writer", "batches", "opened", "parts", "write"]
 
 VISIBLE = "__fs_visible"
 
@@ -120,7 +121,8 @@ def opened(table: Table, interval: Interval, *, now: int) -> Rows:
     keys = {
         f"{KEY}{index}": _keys.as_key(name, schema[name], dtype) for index, (name, dtype) in enumerate(types.items())
     }
-    columns = tuple(dict.fromkeys((*table.keys, *table.fields, *scan.times)))
+    identity = [name for name in (PUSH, ROW) if table.aggregates and name in schema]
+    columns = tuple(dict.fromkeys((*table.keys, *table.fields, *scan.times, *identity)))
     read = Read(scan, columns, earliest=None if scan.available_at else interval[0], latest=interval[1])
 
     def derive(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -128,7 +130,7 @@ def opened(table: Table, interval: Interval, *, now: int) -> Rows:
         times = _times(part, now)
         seen = pl.max_horizontal(name for name in (EVENT, AVAILABLE) if name in times)
         known = [pl.col(name).is_not_null() for name in (*keys, *times) if name != CREATED]
-        normal = part.rows().select(*table.fields, **keys, **times)
+        normal = part.rows().select(*table.fields, *identity, **keys, **times)
         return normal.filter(*known).with_columns(seen.alias(VISIBLE)).drop(AVAILABLE, strict=False)
 
     return Rows(table, schema, source, derive)
@@ -142,16 +144,16 @@ def _times(source: OpenRead, now: int) -> dict[str, pl.Expr]:
 # ---- reading and reducing ---------------------------------------------------------------------------------------
 
 
-def _batches(rows: Rows) -> Iterator[pl.DataFrame]:
+def batches(rows: Rows) -> Iterator[pl.DataFrame]:
     """Yield the rows, some at a time."""
     with _reading(rows.table):
         if rows.table.scan.files:
             yield from _windows(rows)
             return
-        batches = rows.frame.collect_batches(
+        stream = rows.frame.collect_batches(
             chunk_size=rows.at_a_time, maintain_order=False, lazy=True, engine="streaming"
         )
-        while (batch := next(batches, None)) is not None:
+        while (batch := next(stream, None)) is not None:
             yield batch
 
 
@@ -172,7 +174,7 @@ def _hash(keys: Iterable[str]) -> pl.Expr:
     return reduce(operator.xor, (pl.col(key).hash(seed=index) for index, key in enumerate(keys)))
 
 
-def _parts(rows: Rows) -> int:
+def parts(rows: Rows) -> int:
     """Return into how many parts the keys are to be split, so that the rows of each can be held at once."""
     if not rows.keys:
         return 1
@@ -298,11 +300,11 @@ def write(
             if progress is not None:
                 progress(read)
 
-    parts = _parts(rows) if again else 1
+    count = parts(rows) if again else 1
     frames = (
         slice_
-        for number in range(parts)
-        for found in _reduced(counted(_batches(rows.part(number, parts))), rows)
+        for number in range(count)
+        for found in _reduced(counted(batches(rows.part(number, count))), rows)
         for slice_ in found.iter_slices(rows.at_a_time)
     )
     written = sum(_put_behind(writer, frames))

@@ -17,7 +17,7 @@ from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureView
 from featurestore.engines import _times
 from featurestore.errors import ParameterError
-from featurestore.log.parquet import PUSH, EventLog, schema_of
+from featurestore.log.parquet import PUSH, ROW, EventLog, schema_of
 from featurestore.planning.retrieval import Table, join_keys
 from featurestore.planning.scans import Scan
 from featurestore.run.aggregated import windowed
@@ -47,6 +47,7 @@ TIMESTAMP = "event_timestamp"
 """The event timestamp of rows that are pushed to a view without any other source."""
 
 _UTC = pl.Datetime("us", "UTC")
+_PATH = "__fs_path"
 
 
 def table_of_view(context: Context, view: FeatureView, name: str) -> Table:
@@ -149,7 +150,7 @@ def _logged(log: EventLog | None, view: str) -> dict[str, pl.DataType]:
         return {}
     frames = [pl.LazyFrame(schema=dict(schema)) for schema in schemas]
     columns = pl.concat(frames, how="diagonal_relaxed").collect_schema()
-    return {name: dtype for name, dtype in columns.items() if name not in {EVENT, CREATED, AVAILABLE, PUSH}}
+    return {name: dtype for name, dtype in columns.items() if name not in {EVENT, CREATED, AVAILABLE, PUSH, ROW}}
 
 
 # ---- the source and the log as one ------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ def _pushed(log: EventLog, view: str, table: Table, schema: pl.Schema) -> _Pushe
     times = {name: _kept_time(schema[name], table.scan.timezone) for name in _ordered_times(table.scan)}
     named = dict.fromkeys((*table.keys, *table.fields))
     types = {name: schema[name] for name in named if name in schema and name not in times}
-    return _Pushed(log, view, table.scan, types, times)
+    return _Pushed(log, view, table.scan, types, times, identified=bool(table.aggregates))
 
 
 def _renamed(scan: Scan) -> pl.LazyFrame:
@@ -258,6 +259,8 @@ class _Pushed:
     """Of event and created timestamp, by the source's names."""
     names: frozenset[str] | None = None
     """The pushes; ``None``: all."""
+    identified: bool = False
+    """Whether rows say by `PUSH` and `ROW` which they are."""
 
     def frames(self) -> list[pl.LazyFrame]:
         """Return the rows, unread: a frame for each schema that files of the log have."""
@@ -269,13 +272,20 @@ class _Pushed:
         return [self._frame(files, dict(schema)) for schema, files in groups.items()]
 
     def _frame(self, files: list[Path], schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-        frame = pl.scan_parquet(files, glob=False, hive_partitioning=False)
+        paths = _PATH if self.identified and PUSH not in schema else None
+        frame = pl.scan_parquet(files, glob=False, hive_partitioning=False, include_file_paths=paths)
         if self.names is not None and PUSH in schema:
             frame = frame.filter(pl.col(PUSH).is_in(sorted(self.names)))
         columns = [self._column(frame, name, schema.get(name)) for name in self.types]
         stored = {name: EVENT if name == self.scan.timestamp else CREATED for name in self.times}
         times = [_time_column(stored[name], dtype, schema).alias(name) for name, dtype in self.times.items()]
-        return frame.select(*columns, *times, AVAILABLE)
+        return frame.select(*columns, *times, AVAILABLE, *self._identity(schema))
+
+    def _identity(self, schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+        if not self.identified:
+            return []
+        name = pl.col(PUSH) if PUSH in schema else pl.col(_PATH).str.extract(r"([0-9a-f]+)\.parquet$").alias(PUSH)
+        return [name, pl.col(ROW)]
 
     def _column(self, frame: pl.LazyFrame, name: str, found: pl.DataType | None) -> pl.Expr:
         """Return a column in the type of the source, which may have changed since its rows were pushed."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.feature import Feature
 from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureView
@@ -20,6 +21,7 @@ from featurestore.planning.retrieval import Table, join_keys
 from featurestore.planning.scans import Scan
 from featurestore.repository.names import AnyFeature
 from featurestore.rows.types import polars_dtype, type_text
+from featurestore.run.aggregated import windowed
 from featurestore.run.casting import recast
 from featurestore.run.history import AVAILABLE, CREATED, EVENT, TIMESTAMP, types_of_view
 from featurestore.run.online import Online, identity, online_views
@@ -136,7 +138,13 @@ def incoming(online: Online, view: FeatureView | AnyFeature, frame: pl.DataFrame
     scan = Scan(identity(view), rows.lazy, EVENT, created=CREATED if names.created else None, available_at=AVAILABLE)
     fields = tuple(name for name in types if name not in keys)
     ttl = view.declaration.ttl if isinstance(view, Feature) else view.ttl
-    return Incoming(identity(view), Table(scan, keys, fields, ttl), rows)
+    table = windowed(Table(scan, keys, fields, ttl), *_windows(view))
+    return Incoming(identity(view), table, rows)
+
+
+def _windows(view: FeatureView | AnyFeature) -> tuple[Sequence[Aggregate], str | None]:
+    declared = view.declaration if isinstance(view, Feature) else view
+    return declared.aggregates, declared.event_id
 
 
 # ---- what the view has ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from featurestore.planning.retrieval import Table
 from featurestore.rows.layout import Columns, OnlineView, OnlineViews
 from featurestore.rows.types import type_text
 from featurestore.run.online import Online, change_views, drop_retired
+from featurestore.windows.bounds import longest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +51,21 @@ def kept(known: OnlineViews, name: str, table: Table, schema: pl.Schema, *, snap
             raise MissingColumnError.among(column, schema.names(), where=f"source {table.scan.source!r}")
     types = {key: _keys.common_type(schema[key], schema[key], what=f"view {name!r}: {key}") for key in table.keys}
     columns = {each: schema[each] for each in table.fields}
-    return known.with_view(name, keys=_texts(types), columns=_texts(columns), snapshots=snapshots)
+    return known.with_view(
+        name,
+        keys=_texts(types),
+        columns=_texts(columns),
+        snapshots=snapshots,
+        events=bool(table.aggregates),
+        reach=_reach(table),
+    )
+
+
+def _reach(table: Table) -> int | None:
+    """Return the age in microseconds that events of no window have; ``None`` where there is no such age."""
+    reaches = [longest(each) for each in table.aggregates]
+    known = [each for each in reaches if each is not None]
+    return max(known) if known and len(known) == len(reaches) else None
 
 
 def _texts(types: Mapping[str, pl.DataType]) -> Columns:

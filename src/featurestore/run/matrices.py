@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from featurestore.errors import FrameError, MissingColumnError
-from featurestore.run.prepared import Prepared
-from featurestore.run.values import Values, ViewReader
+from featurestore.run.prepared import AnyReader, Prepared
+from featurestore.run.values import Values
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,7 +42,7 @@ def matrix(frame: pl.DataFrame, names: Sequence[str]) -> npt.NDArray[Any]:
 
 
 def matrix_of_views(
-    ready: Prepared, readers: Sequence[ViewReader], values: Sequence[Values], now: int
+    ready: Prepared, readers: Sequence[AnyReader], values: Sequence[Values], now: int
 ) -> npt.NDArray[Any] | None:
     """Return the features in the order asked, straight from the stored rows; ``None`` where that cannot be."""
     import numpy as np

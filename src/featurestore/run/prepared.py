@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product, starmap
 from operator import concat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from featurestore.online.base import OnlineStore
+from featurestore.declare.aggregates import Aggregate
+from featurestore.online.base import VIEW_BYTES, OnlineStore
 from featurestore.planning.serving import ServedView, ServingPlan
 from featurestore.rows.blocks import Blocks
 from featurestore.rows.keys import KeyCodec, snapshot_key
@@ -19,8 +20,13 @@ from featurestore.run.values import Values, ViewReader
 
 if TYPE_CHECKING:
     from featurestore.run.lists import OnLists
+    from featurestore.run.window_reading import UnknownKeys, WindowReader
+    from featurestore.run.window_states import Gathering
+    from featurestore.windows.gathering import Reading
 
-__all__ = ["Group", "Prepared", "prepared"]
+__all__ = ["AnyReader", "Group", "Prepared", "prepared"]
+
+AnyReader: TypeAlias = "ViewReader | WindowReader"
 
 _PLAIN = frozenset({int, str, bytes, float})
 _MAY_COME = _PLAIN | {bool, type(None)}
@@ -33,7 +39,7 @@ class Group:
 
     names: tuple[str, ...]
     """Columns of the request."""
-    codec: KeyCodec
+    codec: KeyCodec | UnknownKeys
     views: tuple[int, ...]
     """Their places in the plan."""
     suffixes: tuple[bytes, ...]
@@ -64,7 +70,7 @@ class Prepared:
     """Places of views of which the newest result replaces the older ones, and where it is said which that is."""
     places: Mapping[str, tuple[int, int]]
     """By column of the answer: the place of its view, and its own place among the view's fields."""
-    readers: tuple[ViewReader, ...]
+    readers: tuple[AnyReader, ...]
     """Of each view of the plan."""
     ages: tuple[int | None, ...]
     """Of each view the ttl in microseconds."""
@@ -76,6 +82,8 @@ class Prepared:
     """Reads the rows of all views at once, where these are of one shape and the only group."""
     single: Group | None
     """The only group, which has all views in order, where nothing else is to be looked up."""
+    windows: Mapping[bytes, Reading] = field(default_factory=dict)
+    """By the end of their keys, how the windows of a view are read, under whatever names it is asked for."""
     lists: OnLists | None = None
     """Computes without any frame, where that can be."""
 
@@ -100,6 +108,33 @@ class Prepared:
         if self.snapshots and keys:
             keys += [key for _, key in self.snapshots]
         return keys, found
+
+    def gathered(self, keys: Sequence[bytes], values: list[Any], now: int) -> list[Any]:
+        """Return what was found under ``keys``, of window views with all events that are needed besides."""
+        from featurestore.run.window_states import driven
+
+        for gathering, places in self._gatherings(keys, values, now):
+            for place, one in zip(places, driven(gathering, self.store), strict=True):
+                values[place] = one
+        return values
+
+    async def gathered_async(self, keys: Sequence[bytes], values: list[Any], now: int) -> list[Any]:
+        """Return what `gathered` does, without blocking the event loop."""
+        from featurestore.run.window_states import driven_async
+
+        for gathering, places in self._gatherings(keys, values, now):
+            for place, one in zip(places, await driven_async(gathering, self.store), strict=True):
+                values[place] = one
+        return values
+
+    def _gatherings(
+        self, keys: Sequence[bytes], values: Sequence[Any], now: int
+    ) -> Iterator[tuple[Gathering, list[int]]]:
+        from featurestore.run.window_states import gather
+
+        for suffix, reading in self.windows.items():
+            places = [place for place, key in enumerate(keys) if key[-VIEW_BYTES:] == suffix and key[:1] != b"\x00"]
+            yield gather(reading, [(keys[place], values[place]) for place in places], now), places
 
     def by_view(self, found: Sequence[Values], values: Values, height: int) -> list[Values]:
         """Return what the keys of `keys` had, view by view and row by row."""
@@ -160,6 +195,11 @@ def _spread(column: Values, entities: Values) -> Values:
 
 def prepared(state: State, following: Following, plan: ServingPlan, params: Mapping[str, Any]) -> Prepared:
     """Return ``plan`` ready to read by."""
+    has_windows = any(view.aggregates for view in plan.views)
+    if has_windows:
+        from featurestore.run.window_reading import with_layout
+
+        plan = replace(plan, views=tuple(map(with_layout, plan.views)))
     groups = _groups(plan.views)
     needed = dict.fromkeys([*plan.join_keys, *plan.requested])
     stored = [(place, view.stored) for place, view in enumerate(plan.views)]
@@ -169,6 +209,7 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
     single = groups[0] if is_alone and not snapshots else None
     ages = [view.max_age for view in plan.views]
     order = tuple(side_by_side.index(column) for column in plan.features if column in side_by_side)
+    readers = tuple(map(_reader, plan.views))
     return Prepared(
         state,
         following,
@@ -178,14 +219,41 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
         groups,
         snapshots,
         {column: (place, index) for place, view in enumerate(plan.views) for index, column in enumerate(view.columns)},
-        tuple(map(ViewReader.of, plan.views)),
+        readers,
         tuple(ages),
         order,
         order == tuple(range(len(side_by_side))),
         _blocks(plan.views) if single is not None and not plan.computes else None,
         single,
+        _windows(plan.views) if has_windows else {},
         _lists(state, plan, params) if plan.computes else None,
     )
+
+
+def _codec(stored: OnlineView) -> KeyCodec | UnknownKeys:
+    if stored.number:
+        return KeyCodec(stored.keys, stored.suffix)
+    from featurestore.run.window_reading import UnknownKeys
+
+    return UnknownKeys()
+
+
+def _reader(view: ServedView) -> AnyReader:
+    if not view.aggregates:
+        return ViewReader.of(view)
+    from featurestore.run.window_reading import WindowReader
+
+    return WindowReader.of(view)
+
+
+def _windows(views: Sequence[ServedView]) -> dict[bytes, Reading]:
+    from featurestore.windows.gathering import Reading
+
+    found: dict[bytes, tuple[OnlineView, dict[Aggregate, None]]] = {}
+    for view in views:
+        if view.aggregates and view.stored is not None:
+            found.setdefault(view.stored.suffix, (view.stored, {}))[1].update(dict.fromkeys(view.aggregates))
+    return {suffix: Reading.of(stored, aggregates) for suffix, (stored, aggregates) in found.items()}
 
 
 def _lists(state: State, plan: ServingPlan, params: Mapping[str, Any]) -> OnLists | None:
@@ -196,7 +264,11 @@ def _lists(state: State, plan: ServingPlan, params: Mapping[str, Any]) -> OnList
 
 
 def _blocks(views: Sequence[ServedView]) -> Blocks | None:
-    stored = [(view.stored, view.fields) for view in views if view.stored is not None and not view.timeless]
+    stored = [
+        (view.stored, view.fields)
+        for view in views
+        if view.stored is not None and not (view.timeless or view.aggregates)
+    ]
     return Blocks.of(stored) if len(stored) == len(views) else None
 
 
@@ -210,7 +282,7 @@ def _groups(views: Sequence[ServedView]) -> tuple[Group, ...]:
     return tuple(
         Group(
             names,
-            KeyCodec(members[0][1].keys, members[0][1].suffix),
+            _codec(members[0][1]),
             tuple(place for place, _ in members),
             tuple(stored.suffix for _, stored in members),
         )

@@ -18,10 +18,11 @@ from typing import Any
 import polars as pl
 
 from featurestore.declare.feature import Feature
-from featurestore.declare.source import FileSource, KafkaSource, PushSource
+from featurestore.declare.source import FileSource, KafkaSource, PushSource, RedisStreamSource
 from featurestore.declare.view import FeatureView
 from featurestore.errors import ParameterError, StoreUnavailableError, UnknownNameError
-from featurestore.instants import from_micros
+from featurestore.instants import from_micros, now_micros
+from featurestore.log.parquet import push_name
 from featurestore.online.base import Row
 from featurestore.planning.retrieval import View
 from featurestore.repository.names import AnyFeature, find
@@ -30,10 +31,13 @@ from featurestore.rows.keys import KeyCodec, is_digest
 from featurestore.rows.layout import OnlineView
 from featurestore.rows.merging import pushed
 from featurestore.rows.records import Encoder
+from featurestore.run._materialize_events import by_entity, identities
 from featurestore.run.history import AVAILABLE, CREATED, EVENT
 from featurestore.run.incoming import Incoming, Limit, frame_of, incoming
 from featurestore.run.layouts import publish
 from featurestore.run.online import Online
+from featurestore.run.window_states import WindowStates
+from featurestore.windows.events import Event, pushed_ids
 
 __all__ = ["MAX_CLOCK_SKEW", "PushResult", "PushedView", "push", "write_to_online_store"]
 
@@ -64,7 +68,8 @@ class PushedView:
     written: int
     """Entities whose online row is one of these now."""
     late: int
-    """Entities that had a greater row online, or this one, which stayed."""
+    """Entities that had a greater row online, or this one, which stayed; of a window view the events that no window
+    reaches any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,7 @@ def _of_source(online: Online, source: Any) -> tuple[Pushable, ...]:
         return fed
     if isinstance(source, str):
         return (_named(online, source),)
-    if isinstance(source, PushSource | KafkaSource):
+    if isinstance(source, PushSource | KafkaSource | RedisStreamSource):
         raise UnknownNameError.among("view with the push source", source.name, _sources(views), fix="apply the view")
     return (find(source, online.context.known.functions),)
 
@@ -241,6 +246,8 @@ class _Push:
             return self._put(batch, _layout(self.online, batch))
 
     def _put(self, batch: Incoming, layout: OnlineView) -> tuple[int, int]:
+        if batch.table.aggregates:
+            return self._put_events(batch, layout)
         newest = _newest(batch, layout)
         before, written = self.done, 0
         for number, some in enumerate(_chunks(newest, _BATCH)):
@@ -251,6 +258,26 @@ class _Push:
             self.done = before
             self._note(f"{batch.name!r} has {count} of {len(newest)} entities online, up to row {some[-1][0]}")
         return written, len(newest) - written
+
+    def _put_events(self, batch: Incoming, layout: OnlineView) -> tuple[int, int]:
+        """Add events to the states of their entities; return how many of these were written, and how many are late."""
+        push = bytes.fromhex(push_name(self.key))
+        ids = identities(batch.table, batch.rows, pushed_ids([push] * batch.rows.height, range(batch.rows.height)))
+        keys, records = zip(*_records(batch, layout), strict=True) if batch.rows.height else ((), ())
+        found: dict[bytes, list[Event]] = {}
+        by_entity(keys, ids, records, found)
+        states = WindowStates(
+            self.online.store, layout, batch.table.aggregates, has_event_ids=batch.table.event_id is not None
+        )
+        remaining = iter(found.items())
+        before, done, written, late = self.done, 0, 0, 0
+        while some := list(islice(remaining, _BATCH)):
+            with self._telling(f"the online store, at entity {done} of {len(found)}"):
+                added = states.add(some, now=now_micros(self.online.clock))
+            done, written, late = done + len(some), written + added.keys, late + added.late
+            self.done = before
+            self._note(f"{batch.name!r} has {done} of {len(found)} entities online")
+        return written, late
 
     def _lifetime(self, batch: Incoming) -> timedelta | None:
         """Return for how long the newest row is kept, where the back end removes rows by itself."""

@@ -10,9 +10,9 @@ from featurestore.instants import from_micros
 from featurestore.planning.serving import ServingPlan
 from featurestore.planning.training import Status
 from featurestore.rows.heads import NewerLayout
-from featurestore.run.prepared import Prepared
+from featurestore.run.prepared import AnyReader, Prepared
 from featurestore.run.requesting import Requested
-from featurestore.run.values import ReadView, Values, ViewReader
+from featurestore.run.values import ReadView, Values
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -342,14 +342,14 @@ class OnlineResponse:
             self._ready.state.online.context.session.failed.update(failed.counts)
         self._failed = failed
 
-    def _retried(self, make: Callable[[Sequence[ViewReader]], T]) -> T:
+    def _retried(self, make: Callable[[Sequence[AnyReader]], T]) -> T:
         """Return what ``make`` makes with the readers of the views, once more where a row is newer than these are."""
         try:
             return make(self._ready.readers)
         except NewerLayout:
             return make(self._renewed())
 
-    def _renewed(self) -> list[ViewReader]:
+    def _renewed(self) -> Sequence[AnyReader]:
         """Return readers of the layouts that there are now."""
         views = self._ready.following.look().views
         return [each.renewed(views) for each in self._ready.readers]

@@ -92,11 +92,17 @@ class OnlineReader:
         alone = ready.alone(entity_rows)
         if alone is not None:
             request, keys = alone
+            if ready.windows:
+                now = now_micros(clock)
+                return OnlineResponse(ready, request, ready.gathered(keys, ready.store.get(keys), now), None, now)
             return OnlineResponse(ready, request, ready.store.get(keys), None, now_micros(clock))
         request = ready.request(entity_rows)
         keys, entities = ready.keys(request)
+        begun = now_micros(clock)
         values = ready.store.get(keys) if keys else []
-        return OnlineResponse(ready, request, values, entities, now_micros(clock))
+        if not ready.windows:
+            return OnlineResponse(ready, request, values, entities, now_micros(clock))
+        return OnlineResponse(ready, request, ready.gathered(keys, values, begun), entities, begun)
 
     async def read_async(self, entity_rows: Any) -> OnlineResponse:
         """Return what `read` does, without blocking the event loop."""
@@ -105,8 +111,12 @@ class OnlineReader:
             ready = await asyncio.to_thread(self._current)
         request = ready.request(entity_rows)
         keys, entities = ready.keys(request)
+        clock = ready.state.online.clock
+        begun = now_micros(clock)
         values = await ready.store.get_async(keys) if keys else []
-        return OnlineResponse(ready, request, values, entities, now_micros(ready.state.online.clock))
+        if not ready.windows:
+            return OnlineResponse(ready, request, values, entities, now_micros(clock))
+        return OnlineResponse(ready, request, await ready.gathered_async(keys, values, begun), entities, begun)
 
     # ---- what is in force ----------------------------------------------------------------------------------------
 

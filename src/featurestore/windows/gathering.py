@@ -97,6 +97,12 @@ class Gathered:
         tree = state.tree()
         return cls(state, now, tree, _between(tree, state.events))
 
+    def newest(self) -> int | None:
+        """Return when the newest event happened that is known, and was before the time of the read."""
+        beside = [at(event) for event in self.events if at(event) < self.now]
+        leaves = self.tree.last[self.tree.last < self.now].tolist()
+        return max([*beside[-1:], *leaves[-1:]], default=None)
+
     # ---- leaves --------------------------------------------------------------------------------------------------
 
     def needed(self, windows: Iterable[Window]) -> list[int]:
