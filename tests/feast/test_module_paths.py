@@ -47,6 +47,7 @@ PATHS = {
     "infra.online_stores.redis": "RedisOnlineStoreConfig",
     "infra.online_stores.sqlite": "SqliteOnlineStoreConfig",
     "on_demand_feature_view": "OnDemandFeatureView on_demand_feature_view",
+    "online_response": "OnlineResponse",
     "permissions.action": "ALL_ACTIONS READ WRITE AuthzedAction",
     "permissions.permission": "Permission",
     "permissions.policy": "GroupBasedPolicy NamespaceBasedPolicy RoleBasedPolicy",

@@ -11,10 +11,9 @@ from typing import Any
 from featurestore.errors import FeatureStoreWarning
 from featurestore.feast.errors import NotSupportedError
 
-__all__ = ["NEVER", "ONLINE", "STREAMS", "left_undone", "not_supported", "refused", "require_unset"]
+__all__ = ["NEVER", "STREAMS", "left_undone", "not_supported", "refused", "require_unset"]
 
-ONLINE = "not served yet: issue 4 (online) brings it"
-STREAMS = "not computed yet: issue 5 (windows, on-demand features and streams) brings it"
+STREAMS = "not computed yet"
 NEVER = "not supported: featurestore has no counterpart of it"
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import featurestore
-from featurestore.errors import ParameterError, RegistrationError, closest
-from featurestore.feast._refusal import NEVER, ONLINE, left_undone, not_supported, require_unset
+from featurestore.errors import RegistrationError, closest
+from featurestore.feast._refusal import NEVER, left_undone, not_supported, require_unset
 from featurestore.feast._registry import Registry
-from featurestore.feast._translation import one_spelling
+from featurestore.feast._serving import Instant, Serving, wanted
 from featurestore.feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from featurestore.feast.infra.offline_stores.offline_store import RetrievalJob
 from featurestore.feast.project import Project
@@ -24,17 +23,9 @@ __all__ = ["FeatureStore", "Planned"]
 
 Tags = Mapping[str, str] | None
 
-_TRAINING = "until then: get_historical_features with labels at the time that you ask about gives the same values"
-_FILES = "write the rows to the files of the view's source"
 _CLOSED: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(("get_online_features", "get_online_features_async"), (ONLINE, _TRAINING)),
-    **dict.fromkeys(("materialize", "materialize_incremental", "precompute_feature_service"), (ONLINE, _TRAINING)),
-    **dict.fromkeys(
-        ("push", "push_async", "write_to_online_store", "write_to_online_store_async", "update_online_store"),
-        (ONLINE, "until then: " + _FILES),
-    ),
-    "write_to_offline_store": (NEVER, _FILES),
-    "serve": (ONLINE, _TRAINING),
+    "precompute_feature_service": (NEVER, "leave it out: all views of a service are read at once"),
+    "update_online_store": (NEVER, "write_to_online_store(view, df) with the new rows"),
     **dict.fromkeys(
         ("serve_ui", "serve_registry", "serve_offline", "serve_transformations"),
         (NEVER, "share the repository, the registry (PostgreSQL) and the files; every client reads them"),
@@ -83,7 +74,7 @@ class Planned(NamedTuple):
     infra: None = None
 
 
-class FeatureStore:
+class FeatureStore(Serving):
     """A store over the repository at ``repo_path``, with the methods that Feast's has.
 
     Where Feast loses rows, changes their order or ignores a ttl, this does not: see the guide for moving.
@@ -116,6 +107,7 @@ class FeatureStore:
         self.store = featurestore.FeatureStore(
             repo_path, config=None if config is None else config.settings(repo_path), fs_yaml_file=fs_yaml_file
         )
+        self._readers = {}
 
     def __repr__(self) -> str:
         return f"<FeatureStore of project {self.project!r}>"
@@ -196,7 +188,10 @@ class FeatureStore:
         return Planned(self.store.plan(self._ours(_contents(desired_repo_contents)), partial=False))
 
     def teardown(self) -> None:
-        """Take every declaration out of force. ``store.store.rollback(version)`` brings them back."""
+        """Take every declaration out of force, and remove what the project has online and in the log of pushes.
+
+        ``store.store.rollback(version)`` brings the declarations back, and materializing their values.
+        """
         self.store.teardown()
 
     def refresh_registry(self) -> None:
@@ -286,8 +281,8 @@ class FeatureStore:
         entity_df: Any = None,
         features: Any = None,
         full_feature_names: bool = False,
-        start_date: datetime | date | str | None = None,
-        end_date: datetime | date | str | None = None,
+        start_date: Instant | None = None,
+        end_date: Instant | None = None,
         filter_by_created_timestamp: bool = False,
         feature_refs: Sequence[str] | None = None,
     ) -> RetrievalJob:
@@ -311,11 +306,9 @@ class FeatureStore:
             instead="featurestore.FileSource(..., available_at='created') hides rows until they were known",
             filter_by_created_timestamp=filter_by_created_timestamp,
         )
-        wanted = one_spelling("get_historical_features()", features=features, feature_refs=feature_refs)
-        if not wanted:
-            raise ParameterError("no features are asked for", found="no features=", expected="references or a service")
+        asked = wanted("get_historical_features()", features, feature_refs)
         job = self.store.get_historical_features(
-            entity_df, wanted, full_feature_names, start_date=start_date, end_date=end_date
+            entity_df, asked, full_feature_names, start_date=start_date, end_date=end_date
         )
         return RetrievalJob(job, self._base, full_feature_names)
 
@@ -366,10 +359,6 @@ class FeatureStore:
     @property
     def _base(self) -> Path:
         return Path(self.store.base)
-
-    def _fresh(self, *, allow_cache: bool) -> None:
-        if not allow_cache:
-            self.store.refresh_registry()
 
     def _listed(self, find: Any, tags: Tags, *, allow_cache: bool) -> list[Any]:
         self._fresh(allow_cache=allow_cache)
