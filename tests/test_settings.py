@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,7 @@ def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path, text: str, sai
         pytest.param("project: a\nregistry: s3://bucket/r.db\n", "registry.path", id="object-store"),
         pytest.param("project: a\nregistry: 5\n", "registry cannot be used", id="registry-number"),
         pytest.param("project: a\nmemory_limit: lots\n", "memory_limit", id="memory"),
+        pytest.param("project: a\nmax_clock_skew: 5\n", "max_clock_skew", id="skew"),
     ],
 )
 def test_what_cannot_be_used_is_an_error(tmp_path: Path, text: str, said: str) -> None:
@@ -136,6 +138,11 @@ def test_an_error_about_a_url_hides_its_password(tmp_path: Path) -> None:
 
 def test_printing_settings_shows_no_registry_url(tmp_path: Path) -> None:
     assert "hunter2" not in repr(_load(tmp_path, "project: a\nregistry: postgresql://me:hunter2@db/x\n"))
+
+
+def test_how_far_clocks_may_differ_is_a_length_of_time(tmp_path: Path) -> None:
+    assert _load(tmp_path, "project: a\nmax_clock_skew: 30s\n").max_clock_skew == timedelta(seconds=30)
+    assert _load(tmp_path, "project: a\n").max_clock_skew == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(

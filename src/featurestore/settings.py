@@ -11,16 +11,21 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from featurestore.errors import ConfigurationError, FeatureStoreWarning, UnknownNameError, closest
+from featurestore.instants import to_duration
 
-__all__ = ["FILE_NAME", "Config", "Settings", "find_settings", "load_settings", "settings_of"]
+__all__ = ["FILE_NAME", "MAX_CLOCK_SKEW", "Config", "Settings", "find_settings", "load_settings", "settings_of"]
 
 FILE_NAME = "feature_store.yaml"
+
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+"""How far ahead of the store's clock a pushed row may be dated, unless somebody says otherwise."""
 
 _KEYS = (
     "project",
@@ -30,6 +35,7 @@ _KEYS = (
     "online_store",
     "offline_store",
     "memory_limit",
+    "max_clock_skew",
     "batch_engine",
     "auth",
     "feature_server",
@@ -99,6 +105,7 @@ class Settings:
         engine: name of the engine for training datasets: ``"polars"``, ``"duckdb"``, or another package's.
         online_store: what is said of the online store, such as ``type``.
         memory_limit: bytes that a join may use; ``None``: a share of what is free.
+        max_clock_skew: how far ahead of the clock pushed rows may be dated.
         values: everything that was said, as plain data.
 
     Example:
@@ -115,6 +122,7 @@ class Settings:
     engine: str = "polars"
     online_store: Mapping[str, Any] = field(default_factory=dict, repr=False)
     memory_limit: int | None = None
+    max_clock_skew: timedelta = MAX_CLOCK_SKEW
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where each value that is no default came from, by dotted name."""
@@ -228,6 +236,7 @@ def settings_of(
         engine=_ENGINES.get(engine, engine),
         online_store=MappingProxyType(dict(_section(values, "online_store"))),
         memory_limit=None if limit is None else _bytes(limit),
+        max_clock_skew=_skew(values),
         values=MappingProxyType(dict(values)),
         origins=MappingProxyType(known_origins),
     )
@@ -374,6 +383,16 @@ def _bytes(value: object) -> int:
         raise ConfigurationError("memory_limit cannot be used", found=repr(value), expected="such as '512MB' or '2GiB'")
     factor = (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " ")
     return int(float(match[1]) * factor)
+
+
+def _skew(values: Mapping[str, Any]) -> timedelta:
+    value = values.get("max_clock_skew")
+    try:
+        return MAX_CLOCK_SKEW if value is None else to_duration(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            "max_clock_skew cannot be used", found=repr(value), expected="a length of time such as '5m' or '30s'"
+        ) from error
 
 
 def _warn_of_unknown(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:

@@ -84,6 +84,14 @@ def test_what_cannot_be_done_is_an_error_with_status_1(shop: Path, arguments: li
     assert done.out == ""
 
 
+def test_compacting_says_what_it_did(shop: Path, span: tuple[str, str]) -> None:
+    run(shop, "materialize", *span, "-v", "driver_hourly_stats")
+    done = run(shop, "compact", "--dry-run", "--json")
+    assert (done.status, done.json) == (0, [])
+    done = run(shop, "compact")
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
 def test_progress_is_shown_on_a_terminal(shop: Path, span: tuple[str, str]) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "featurestore.cli", "materialize-incremental", span[1]]

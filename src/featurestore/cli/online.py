@@ -68,6 +68,23 @@ def materialize_incremental(
     _print(done, dry_run=dry_run, as_json=as_json)
 
 
+@click.command(epilog="Example: featurestore compact --dry-run")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and change nothing.")
+@json_option
+@click.pass_obj
+def compact(project: Project, /, *, dry_run: bool, as_json: bool) -> None:
+    """Merge the event log of pushes, remove what views that are gone have left, and give space back.
+
+    In a pipe: view, whether it is gone, online rows removed, files of the event log merged.
+    """
+    done = project.store().compact(dry_run=dry_run)
+    if as_json:
+        print_json(done)
+        return
+    rows = [(each.view, "gone" if each.removed else "", each.rows, each.files) for each in done]
+    print_rows(["VIEW", "", "ROWS REMOVED", "FILES MERGED"], rows)
+
+
 def _names(views: Sequence[str]) -> list[str] | None:
     return [each.strip() for group in views for each in group.split(",") if each.strip()] or None
 
@@ -108,4 +125,8 @@ def _progress() -> Iterator[Progress | None]:
         yield show
 
 
-COMMANDS: dict[str, click.Command] = {"materialize": materialize, "materialize-incremental": materialize_incremental}
+COMMANDS: dict[str, click.Command] = {
+    "compact": compact,
+    "materialize": materialize,
+    "materialize-incremental": materialize_incremental,
+}

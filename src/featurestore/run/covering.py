@@ -11,7 +11,7 @@ from featurestore.planning.materializing import Coverage
 from featurestore.registry.base import Registry
 from featurestore.run.online import Online, online_views
 
-__all__ = ["change_coverage", "coverage", "place_of", "remove_coverage"]
+__all__ = ["change_coverage", "coverage", "covered", "place_of", "remove_coverage"]
 
 _INTERVALS = "online/intervals/"
 _PLACE = b"\x00i\x00\x00"
@@ -43,6 +43,11 @@ def coverage(online: Online, name: str) -> Coverage | None:
     if found is None or name not in known or known[name].number != found.number:
         return None
     return found if found.place == place_of(online.store) else None
+
+
+def covered(registry: Registry) -> tuple[str, ...]:
+    """Return the identities of the views of which there is a document."""
+    return tuple(key.removeprefix(_INTERVALS) for key in registry.keys(_INTERVALS))
 
 
 def change_coverage(

@@ -20,9 +20,10 @@ from featurestore.instants import from_micros, to_instant, to_micros
 from featurestore.planning.materializing import Interval, bounds, online_views_of
 from featurestore.planning.retrieval import View, asked_for
 from featurestore.run._materialize_jobs import AsOfJob, Job, Progress, TimelessJob, TimelineJob, Told
-from featurestore.run.covering import coverage, remove_coverage
+from featurestore.run.covering import coverage
+from featurestore.run.forgetting import forget, forget_orphans
 from featurestore.run.history import source_names
-from featurestore.run.online import Online, change_views, drop_retired, identity
+from featurestore.run.online import Online, identity
 
 __all__ = ["Materialized", "Progress", "coverage", "forget", "intervals", "materialize", "materialize_incremental"]
 
@@ -60,7 +61,7 @@ def materialize(
     first, last = bounds(start, end, now=now)
     assert first is not None
     _warn_of_future(end, now)
-    jobs = _jobs(online, views, end, now, progress)
+    jobs = _jobs(online, views, end, now, progress, dry_run=dry_run)
     return tuple(_done(job, job.within((first, last)), last, dry_run=dry_run, whole=(first, last)) for job in jobs)
 
 
@@ -76,7 +77,7 @@ def materialize_incremental(
     now = online.clock.now()
     _, last = bounds(None, end, now=now)
     _warn_of_future(end, now)
-    jobs = _jobs(online, views, end, now, progress)
+    jobs = _jobs(online, views, end, now, progress, dry_run=dry_run)
     return tuple(_done(job, job.missing_until(last), last, dry_run=dry_run) for job in jobs)
 
 
@@ -90,22 +91,6 @@ def intervals(online: Online, view: object) -> tuple[tuple[datetime, datetime], 
     known = coverage(online, identity(asked.view))
     done = () if known is None else known.done
     return tuple((from_micros(start), from_micros(end)) for start, end in done)
-
-
-def forget(online: Online, names: Sequence[str]) -> None:
-    """Remove everything that views have left: rows, layouts, intervals and what was pushed.
-
-    Harmless to repeat, and complete when repeated after a crash. Unknown names are no error.
-
-    Args:
-        online: the store's parts.
-        names: identities of views that are no longer in force.
-    """
-    change_views(online.registry, lambda views: views.without(names))
-    for name in names:
-        online.log.drop(name)
-        remove_coverage(online.registry, name)
-    drop_retired(online.registry, online.store)
 
 
 def _warn_of_future(end: Instant | None, now: datetime) -> None:
@@ -127,8 +112,16 @@ def _is_naive(end: Instant | None) -> bool:
 
 
 def _jobs(
-    online: Online, views: Sequence[object] | None, end: Instant | None, now: datetime, progress: Progress | None
+    online: Online,
+    views: Sequence[object] | None,
+    end: Instant | None,
+    now: datetime,
+    progress: Progress | None,
+    *,
+    dry_run: bool,
 ) -> list[Job]:
+    if not dry_run:
+        forget_orphans(online)
     asked = [one.view for one in online_views_of(online.context.known, views)]
     names = source_names([view for view in asked if isinstance(view, FeatureView)])
     jobs = [_job(online, view, names.get(id(view), ""), end, Told(to_micros(now), progress)) for view in asked]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from featurestore.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from featurestore.run.compacting import Compacted
     from featurestore.run.materializing import Materialized, Progress
     from featurestore.run.online import Online
 
@@ -107,6 +108,31 @@ class Materializing(Workspace):
             return materialize_incremental(
                 self._online(), end_date, _several(feature_views), dry_run=dry_run, progress=progress
             )
+
+    def compact(self, *, dry_run: bool = False) -> tuple[Compacted, ...]:
+        """Let what is online, and the event log of pushes, take less room. Nothing that is answered changes.
+
+        What views that are gone have left is removed, the many small files of the event log are merged, and space that
+        removed rows took is given back where the online store can. Reads, pushes and materialize go on meanwhile.
+
+        Args:
+            dry_run: only return what would be done.
+
+        Returns:
+            For each view that has pushes how many files were merged, and for each that is gone how many rows it had
+            online.
+
+        Raises:
+            StoreUnavailableError: the online store does not answer. Do it again.
+
+        Example:
+            >>> import featurestore as fs
+            >>> fs.FeatureStore().compact()
+            ()
+        """
+        from featurestore.run.compacting import compact
+
+        return compact(self._online(), dry_run=dry_run)
 
     def materialized_intervals(self, feature_view: Any) -> tuple[tuple[datetime, datetime], ...]:
         """Return what part of a view's time is in the online store, as first and last instants, in order.

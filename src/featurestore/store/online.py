@@ -104,6 +104,14 @@ class Serving(Materializing):
         """
         self._followed.keep_up()
 
+    @property
+    def failed_computations(self) -> dict[str, int]:
+        """On how many rows functions of computed features have failed while features were served, by their name.
+
+        Such rows are answered with null and the status ``ERROR``; ``response.errors`` says what happened.
+        """
+        return dict(self._session.failed)
+
     # ---- writing -------------------------------------------------------------------------------------------------
 
     def push(
@@ -113,7 +121,7 @@ class Serving(Materializing):
         *,
         to: Any = "both",
         idempotency_key: str | None = None,
-        max_clock_skew: str | timedelta = "5m",
+        max_clock_skew: str | timedelta | None = None,
     ) -> PushResult:
         """Add rows to the views of a source: to the event log that training reads, and online where they are newest.
 
@@ -126,7 +134,7 @@ class Serving(Materializing):
                 says when each row became known, that is now.
             to: ``"both"``, ``"online"`` (which training never sees) or ``"offline"``.
             idempotency_key: names the push, so that repeating it adds nothing to the log.
-            max_clock_skew: how far ahead of now rows may be dated.
+            max_clock_skew: how far ahead of now rows may be dated; as the settings say by default, else five minutes.
 
         Returns:
             For each view how many rows were logged, and how many online rows they became.
@@ -139,7 +147,7 @@ class Serving(Materializing):
         """
         from featurestore.run.pushing import push
 
-        skew = to_duration(max_clock_skew)
+        skew = self._skew(max_clock_skew)
         with self.active():
             return push(
                 self._online(), push_source_name, df, to=to, idempotency_key=idempotency_key, max_clock_skew=skew
@@ -150,7 +158,7 @@ class Serving(Materializing):
         feature_view_name: str | FeatureView | Feature[..., Any],
         df: Any,
         *,
-        max_clock_skew: str | timedelta = "5m",
+        max_clock_skew: str | timedelta | None = None,
     ) -> PushResult:
         """Put rows of one view online, where they are the newest, and nowhere else: training never sees them.
 
@@ -160,8 +168,15 @@ class Serving(Materializing):
 
         with self.active():
             return write_to_online_store(
-                self._online(), feature_view_name, df, max_clock_skew=to_duration(max_clock_skew)
+                self._online(), feature_view_name, df, max_clock_skew=self._skew(max_clock_skew)
             )
+
+    def _skew(self, given: str | timedelta | None) -> timedelta:
+        from featurestore.settings import MAX_CLOCK_SKEW
+
+        if given is not None:
+            return to_duration(given)
+        return MAX_CLOCK_SKEW if self.settings is None else self.settings.max_clock_skew
 
     # ---- comparing -----------------------------------------------------------------------------------------------
 
@@ -284,10 +299,12 @@ class Serving(Materializing):
 
     def _forget_removed(self, made: Iterable[Change]) -> None:
         gone = gone_views(made)
-        if gone:
-            from featurestore.run.materializing import forget
+        if gone or self.registry.keys("online/"):
+            from featurestore.run.forgetting import forget, forget_orphans
 
-            forget(self._online(), gone)
+            online = self._online()
+            forget(online, gone)
+            forget_orphans(online)  # What somebody else removed, and died.
 
 
 def _identity(features: Any, full: bool) -> Any:
