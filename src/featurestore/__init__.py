@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from featurestore.declare.feature import Feature
     from featurestore.declare.on_demand import OnDemandFeatureView, on_demand_feature_view
     from featurestore.declare.params import Column
-    from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
+    from featurestore.declare.source import FileSource, KafkaSource, PushSource, RedisStreamSource, RequestSource
     from featurestore.declare.values import Categorical, Numeric
     from featurestore.declare.view import FeatureService, FeatureView
     from featurestore.instants import every, to_duration
@@ -98,6 +98,7 @@ _WHERE = {
     "SkewReport": "featurestore.run.skew",
     "OnlineStore": "featurestore.online.base",
     "PushSource": "featurestore.declare.source",
+    "RedisStreamSource": "featurestore.declare.source",
     "RequestSource": "featurestore.declare.source",
     "Settings": "featurestore.settings",
     "every": "featurestore.instants",
@@ -174,6 +175,7 @@ __all__ = [
     "OnlineResponse",
     "OnlineStore",
     "PushSource",
+    "RedisStreamSource",
     "RequestSource",
     "Settings",
     "SkewReport",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from featurestore.declare.naming import require_name
@@ -15,7 +17,17 @@ from featurestore.errors import RegistrationError
 if TYPE_CHECKING:
     from featurestore.declare.entity import Field
 
-__all__ = ["FORMATS", "FileSource", "KafkaSource", "PushSource", "RequestSource", "Source"]
+__all__ = [
+    "FORMATS",
+    "FileSource",
+    "KafkaSource",
+    "PushSource",
+    "RedisStreamSource",
+    "RequestSource",
+    "Source",
+    "StreamSource",
+    "Transformation",
+]
 
 FORMATS = ("parquet", "csv", "ndjson", "ipc", "delta", "iceberg")
 _SUFFIXES = {
@@ -144,7 +156,23 @@ class PushSource:
 
 @dataclass(frozen=True, slots=True)
 class KafkaSource:
-    """Rows that arrive on a Kafka topic; ``batch_source`` has their history."""
+    """Rows that arrive on a Kafka topic; ``batch_source`` has their history.
+
+    Args:
+        name: such as ``"driver_stats_stream"``.
+        timestamp_field: column of the event timestamp.
+        topic: the topic.
+        kafka_bootstrap_servers: ``host:port``, several with commas. Passwords are no part of a declaration: they are
+            handed to `FeatureStore.ingest`.
+        message_format: ``"json"``, an object a message, or ``"avro"``.
+        batch_source: files with the past rows.
+        avro_schema: JSON text of the schema that Avro messages are written with.
+        transformation: a function of a module, from the fields of one message to those of a row, or of several in a
+            list; ``None`` passes the message over. It depends on the message alone.
+
+    Raises:
+        RegistrationError: an Avro schema that is none, or a function that cannot be found again by its name.
+    """
 
     name: str
     timestamp_field: str
@@ -155,9 +183,56 @@ class KafkaSource:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
+    avro_schema: str = ""
+    transformation: Transformation | None = None
 
     def __post_init__(self) -> None:
         require_name("Kafka source", self.name)
+        _require_readable(f"Kafka source {self.name!r}", self.avro_schema, self.transformation)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStreamSource:
+    """Rows that arrive on a stream of a Redis or Valkey server; ``batch_source`` has their history.
+
+    Args:
+        name: such as ``"driver_stats_stream"``.
+        timestamp_field: column of the event timestamp.
+        stream: the stream's key.
+        url: ``redis://host:port/db`` or ``rediss://``, without a password: that is handed to `FeatureStore.ingest`.
+        message_format: of the entry's field ``payload``: ``"json"`` or ``"avro"``.
+        batch_source: files with the past rows.
+        payload: the field of an entry that has the message.
+        avro_schema: as of `KafkaSource`; as is ``transformation``.
+
+    Raises:
+        RegistrationError: as `KafkaSource`, and for a URL with a password.
+    """
+
+    name: str
+    timestamp_field: str
+    stream: str
+    url: str = "redis://localhost:6379/0"
+    message_format: str = "json"
+    batch_source: FileSource | None = None
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+    payload: str = "value"
+    avro_schema: str = ""
+    transformation: Transformation | None = None
+
+    def __post_init__(self) -> None:
+        require_name("Redis stream source", self.name)
+        what = f"Redis stream source {self.name!r}"
+        _require_readable(what, self.avro_schema, self.transformation)
+        if "@" in urlsplit(self.url).netloc:
+            raise RegistrationError(
+                f"{what} has credentials in its URL",
+                found="a user or a password, which the registry would keep",
+                expected="redis://host:port/db",
+                fix="hand them over when it is read: store.ingest(..., options={'password': ...})",
+            )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -190,7 +265,11 @@ class RequestSource:
             object.__setattr__(self, attribute, value)
 
 
-Source = FileSource | PushSource | KafkaSource
+StreamSource: TypeAlias = KafkaSource | RedisStreamSource
+"""What `FeatureStore.ingest` reads."""
+Source: TypeAlias = FileSource | PushSource | StreamSource
+Transformation: TypeAlias = Callable[[dict[str, Any]], "dict[str, Any] | list[dict[str, Any]] | None"]
+"""From the fields of one message to those of its rows."""
 
 
 def _one_timestamp(source: str, one: str, other: str) -> str:
@@ -201,6 +280,22 @@ def _one_timestamp(source: str, one: str, other: str) -> str:
             expected="one of the two",
         )
     return one or other
+
+
+def _require_readable(what: str, avro_schema: str, transformation: Transformation | None) -> None:
+    if avro_schema:
+        try:
+            json.loads(avro_schema)
+        except ValueError as error:
+            raise RegistrationError(
+                f"the Avro schema of {what} is no JSON", found=str(error), expected="a schema, as text"
+            ) from error
+    if transformation is not None and "<" in getattr(transformation, "__qualname__", "<"):
+        raise RegistrationError(
+            f"the transformation of {what} cannot be found again by its name",
+            found=getattr(transformation, "__qualname__", repr(transformation)),
+            expected="a function that a module defines with def at its top level",
+        )
 
 
 def _format(source: str, path: str, given: str | None) -> str:

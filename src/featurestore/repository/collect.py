@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeGuard
 from featurestore.declare.entity import Entity
 from featurestore.declare.feature import Feature
 from featurestore.declare.on_demand import OnDemandFeatureView
-from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
+from featurestore.declare.source import FileSource, KafkaSource, PushSource, RedisStreamSource, RequestSource
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import DuplicateNameError, RegistrationError
 from featurestore.repository.documents import Document, ObjectKind, code_path, encode, source_key
@@ -98,7 +98,7 @@ def key_of(declared: object) -> Key:
     match declared:
         case Entity():
             return ObjectKind.ENTITY, declared.name
-        case FileSource() | PushSource() | KafkaSource() | RequestSource():
+        case FileSource() | PushSource() | KafkaSource() | RedisStreamSource() | RequestSource():
             return ObjectKind.SOURCE, source_key(declared)
         case FeatureView():
             return ObjectKind.VIEW, declared.name
@@ -148,7 +148,7 @@ def _parts(declared: object) -> tuple[Any, ...]:
             return declared.sources
         case FeatureService():
             return declared.features
-        case PushSource() | KafkaSource() if declared.batch_source is not None:
+        case PushSource() | KafkaSource() | RedisStreamSource() if declared.batch_source is not None:
             return (declared.batch_source,)
     return ()
 
@@ -158,13 +158,24 @@ def _add(declared: _Collected, one: object, digest: _Digest) -> None:
         declared.implied[one] = encode(Entity(one))
         return
     key = key_of(one)
-    code = one.fn if isinstance(one, Feature) else one.function if isinstance(one, OnDemandFeatureView) else None
+    code = _code_of(one)
     document = encode(one, "" if code is None else digest(one))
     if code is not None:
         declared.code[code_path(code)] = one if isinstance(one, Feature) else code
     known = declared.documents.setdefault(key, document)
     if known != document:
         declared.problems.append(_declared_twice(key, known, document))
+
+
+def _code_of(one: object) -> Callable[..., Any] | None:
+    match one:
+        case Feature():
+            return one.fn
+        case OnDemandFeatureView():
+            return one.function
+        case KafkaSource() | RedisStreamSource():
+            return one.transformation
+    return None
 
 
 def _declared_twice(key: Key, one: Document, other: Document) -> DuplicateNameError:
@@ -179,8 +190,8 @@ def _declared_twice(key: Key, one: Document, other: Document) -> DuplicateNameEr
 
 
 @dataclass(frozen=True, slots=True)
-class _OnDemandCode:
-    """An on-demand function as fingerprints take it."""
+class _PlainCode:
+    """The function of an on-demand view or of a stream, as fingerprints take it."""
 
     fn: Callable[..., Any]
     qualified_name: str
@@ -188,9 +199,9 @@ class _OnDemandCode:
 
 def _digest(codes: Fingerprints[Any]) -> _Digest:
     def digest(declared: Any) -> str:
-        if isinstance(declared, OnDemandFeatureView):
-            function = declared.function
-            return codes.of(_OnDemandCode(function, code_path(function))).digest
+        function = None if isinstance(declared, Feature) else _code_of(declared)
+        if function is not None:
+            return codes.of(_PlainCode(function, code_path(function))).digest
         return codes.of(declared).digest
 
     return digest

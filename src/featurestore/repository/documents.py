@@ -20,7 +20,7 @@ from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.entity import Entity, Field
 from featurestore.declare.feature import Feature
 from featurestore.declare.on_demand import OnDemandFeatureView
-from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
+from featurestore.declare.source import FileSource, KafkaSource, PushSource, RedisStreamSource, RequestSource
 from featurestore.declare.values import Categorical, Numeric
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import RegistrationError
@@ -44,12 +44,13 @@ __all__ = [
 
 Document: TypeAlias = dict[str, Any]
 """Plain data: text, numbers, lists and mappings."""
-AnySource: TypeAlias = FileSource | PushSource | KafkaSource | RequestSource
+AnySource: TypeAlias = FileSource | PushSource | KafkaSource | RedisStreamSource | RequestSource
 
 _SOURCE_TYPES: dict[str, type[AnySource]] = {
     "file": FileSource,
     "kafka": KafkaSource,
     "push": PushSource,
+    "redis_stream": RedisStreamSource,
     "request": RequestSource,
 }
 _SOURCE_TYPE_NAMES = {cls: name for name, cls in _SOURCE_TYPES.items()}
@@ -139,8 +140,8 @@ def encode(declared: object, fingerprint: str = "") -> Document:
             return _document(declared, own, skip=("name",))
         case FeatureService():
             return _document(declared, {"features": [_selection(each) for each in declared.features]}, skip=("name",))
-        case FileSource() | PushSource() | KafkaSource() | RequestSource():
-            return _source(declared)
+        case FileSource() | PushSource() | KafkaSource() | RedisStreamSource() | RequestSource():
+            return _source(declared, fingerprint)
         case Feature():
             return _feature(declared, fingerprint)
         case Entity():
@@ -148,10 +149,12 @@ def encode(declared: object, fingerprint: str = "") -> Document:
     raise _not_declarable(declared)
 
 
-def _source(source: AnySource) -> Document:
+def _source(source: AnySource, fingerprint: str) -> Document:
     own: Document = {"type": _SOURCE_TYPE_NAMES[type(source)]}
-    if isinstance(source, PushSource | KafkaSource) and source.batch_source is not None:
+    if not isinstance(source, FileSource | RequestSource) and source.batch_source is not None:
         own["batch_source"] = source_key(source.batch_source)
+    if isinstance(source, KafkaSource | RedisStreamSource) and source.transformation is not None:
+        own |= {"transformation": code_path(source.transformation), "fingerprint": fingerprint}
     return _document(source, own, skip=("name", "_is_named"))
 
 
@@ -321,9 +324,14 @@ def decode_entity(name: str, document: Document) -> Entity:
     return Entity(name, **options)
 
 
-def decode_source(key: str, document: Document, source: Callable[[str], Any]) -> AnySource:
-    """Return the source that a repository knows as ``key``; ``source`` finds the other ones."""
+def decode_source(
+    key: str, document: Document, source: Callable[[str], Any], code: Callable[[str], Callable[..., Any]]
+) -> AnySource:
+    """Return the source that a repository knows as ``key``; ``source`` finds the other ones, ``code`` a function."""
     options = dict(document)
+    options.pop("fingerprint", None)
+    if "transformation" in options:
+        options["transformation"] = code(options["transformation"])
     cls = _SOURCE_TYPES[options.pop("type")]
     if "batch_source" in options:
         options["batch_source"] = source(options["batch_source"])

@@ -145,7 +145,9 @@ class Repository:
     def source(self, name: str) -> AnySource:
         """Return a source, by its name or its path. Raises `UnknownNameError`, or `AmbiguousNameError`."""
         key = name if name in self.documents[ObjectKind.SOURCE] else self._unnamed_source(name)
-        return self._object(ObjectKind.SOURCE, key, lambda document: decode_source(key, document, self.source))  # type: ignore[no-any-return]
+        return self._object(  # type: ignore[no-any-return]
+            ObjectKind.SOURCE, key, lambda document: decode_source(key, document, self.source, self._callable)
+        )
 
     def feature_view(self, name: str) -> FeatureView:
         """Return a view, with its source and entities as objects. Raises `UnknownNameError`."""

@@ -26,7 +26,7 @@ from featurestore.declare.collector import collected
 from featurestore.declare.entity import Entity
 from featurestore.declare.feature import Feature
 from featurestore.declare.on_demand import OnDemandFeatureView
-from featurestore.declare.source import FileSource, KafkaSource, PushSource, RequestSource
+from featurestore.declare.source import FileSource, KafkaSource, PushSource, RedisStreamSource, RequestSource
 from featurestore.declare.view import FeatureService, FeatureView
 from featurestore.errors import FeatureStoreError, RegistrationError
 
@@ -48,6 +48,7 @@ _KINDS = (
     FileSource,
     PushSource,
     KafkaSource,
+    RedisStreamSource,
     RequestSource,
 )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurestore.declare.feature import Feature
 from featurestore.declare.on_demand import OnDemandFeatureView
+from featurestore.declare.source import KafkaSource, RedisStreamSource
 from featurestore.errors import ConfigurationError
 from featurestore.repository.documents import ObjectKind, code_path
 from featurestore.repository.repository import Repository
@@ -62,15 +63,16 @@ class Workspace(Retrieval):
             self._complete = found
         return found
 
-    def plan_repository(self, *, look_at_sources: bool = True) -> Plan:
+    def plan_repository(self, *, look_at_sources: bool = True, allow: Iterable[str] = ()) -> Plan:
         """Return what applying the whole repository of files would change, removals included; see `apply_plan`.
 
-        With ``look_at_sources=False`` no source is read: for where they cannot be reached.
+        With ``look_at_sources=False`` no source is read: for where they cannot be reached. ``allow`` names computed
+        features whose values may differ between training and online.
 
         Raises:
             RegistrationError: a file that cannot be imported, or declarations that cannot stand.
         """
-        return self.plan(self.load_declarations(), partial=False, look_at_sources=look_at_sources)
+        return self.plan(self.load_declarations(), partial=False, look_at_sources=look_at_sources, allow=allow)
 
     def check(self) -> tuple[Check, ...]:
         """Try everything that the project needs: registry, modules, sources, and what was not applied yet."""
@@ -102,9 +104,11 @@ class Workspace(Retrieval):
 
 
 def _code_paths(repository: Repository) -> Iterator[str]:
-    """Yield where the code of the functions and the on-demand views of ``repository`` is."""
+    """Yield where the code of the functions, the on-demand views and the streams of ``repository`` is."""
     for kind in (ObjectKind.FUNCTION, ObjectKind.ON_DEMAND):
         yield from (document["function"] for document in repository.documents[kind].values())
+    sources = repository.documents[ObjectKind.SOURCE].values()
+    yield from (document["transformation"] for document in sources if "transformation" in document)
 
 
 def _code_of(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -117,3 +121,5 @@ def _code_of(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, Any]]:
                 yield code_path(each.fn), each
             case OnDemandFeatureView():
                 yield code_path(each.function), each.function
+            case KafkaSource() | RedisStreamSource() if each.transformation is not None:
+                yield code_path(each.transformation), each.transformation
