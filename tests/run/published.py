@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from featurestore import Entity, FeatureStore, FeatureView, FileSource, Settings
 from featurestore.declare.collector import Collector
+from featurestore.errors import StoreUnavailableError
 from featurestore.online.base import OnlineStore
+from featurestore.online.memory import MemoryOnlineStore
 from featurestore.rows.keys import KeyCodec, snapshot_key
 from featurestore.rows.records import Decoder, head_of
 from featurestore.run.online import Online, online_views
 
-__all__ = ["SetClock", "content", "in_memory", "of_files", "parts", "published_rows"]
+__all__ = ["Failing", "SetClock", "content", "in_memory", "of_files", "parts", "published_rows"]
 
 
 @dataclass
@@ -67,3 +69,19 @@ def published_rows(store: FeatureStore, view: str, keys: list[Any]) -> dict[Any,
     codec, found = KeyCodec(kept.keys, kept.suffix), content(store, view)
     named = {codec.encode([key]): key for key in keys}
     return {named[key]: row for key, row in found.items()}
+
+
+class Failing(MemoryOnlineStore):
+    """Fails at one of its writes of rows of views."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+        """How many are left until then."""
+
+    def put(self, rows: Any, merge: Any, *, lifetime: timedelta | None = None) -> int:
+        self.left -= rows[0][0][-2:] != bytes(2)
+        if self.left == 0:
+            super().put(rows[: len(rows) // 2], merge)
+            raise StoreUnavailableError("the store does not answer")
+        return super().put(rows, merge, lifetime=lifetime)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from featurestore import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, types
+from featurestore import Entity, FeatureStore, FeatureView, FileSource, PushSource
 from featurestore.errors import (
     ConflictError,
     FeatureStoreWarning,
@@ -25,7 +25,7 @@ from featurestore.run import _materialize_rows
 from featurestore.run.covering import coverage
 from featurestore.run.materializing import forget
 from featurestore.run.online import online_views
-from tests.run.published import SetClock, content, in_memory, parts, published_rows
+from tests.run.published import Failing, SetClock, content, in_memory, parts, published_rows
 
 UTC_MICROS: pl.DataType = pl.Datetime("us", "UTC")
 MAY = [datetime(2024, 5, day, tzinfo=UTC) for day in range(1, 32)]
@@ -227,88 +227,6 @@ def test_rows_pushed_to_the_log_alone_are_published_from_there(
     assert published_rows(store, "stats", [0])[0][-1] == 20
 
 
-@pytest.fixture
-def pushed_to(clock: SetClock, store: FeatureStore, tmp_path: Path) -> FeatureStore:
-    """A store whose view was materialized up to now, and takes pushes."""
-    store.apply([FeatureView("stats", PushSource("pushes", _file(tmp_path, [5, 6])), entities=[Entity("user")])])
-    _push_late(store, 1, 8)
-    store.materialize_incremental()
-    clock.time += timedelta(seconds=1)
-    return store
-
-
-def _push_late(store: FeatureStore, user: int, n: int, *, known: datetime = MAY[30]) -> None:
-    """Log a row that could be seen earlier than it is there, as one whose push waited for its disk."""
-    row = {"user": [user], "at": [MAY[20]], "n": [n], "known": [known]}
-    rows = pl.DataFrame(row).rename({"at": "__fs_event_timestamp", "known": "__fs_available_at"})
-    parts(store).log.append("stats", rows, key=f"{user} {n}")
-
-
-def _stats(store: FeatureStore) -> dict[int, int]:
-    return {user: row[-1] for user, row in published_rows(store, "stats", [0, 1, 2]).items()}
-
-
-def test_a_push_that_is_logged_after_its_time_was_read_is_published_by_the_next_run(pushed_to: FeatureStore) -> None:
-    assert _stats(pushed_to) == {0: 5, 1: 8}
-    _push_late(pushed_to, 0, 7)
-    _push_late(pushed_to, 2, 9, known=datetime(2024, 6, 1, tzinfo=UTC))  # The very end of what was read.
-    (done,) = pushed_to.materialize_incremental()
-    assert (done.rows, done.keys) == (2, 2)
-    assert _stats(pushed_to) == {0: 7, 1: 8, 2: 9}
-
-
-def test_late_pushes_are_published_where_no_time_is_missing(pushed_to: FeatureStore) -> None:
-    end = pushed_to.materialized_intervals("stats")[-1][1]
-    _push_late(pushed_to, 0, 7)
-    (dry,) = pushed_to.materialize_incremental(end, dry_run=True)
-    (done,) = pushed_to.materialize_incremental(end)
-    assert (dry.start, dry.rows, done.start, done.rows, done.keys) == (None, 1, None, 1, 1)
-    assert _stats(pushed_to)[0] == 7
-
-
-def test_late_pushes_are_read_once_also_when_the_log_is_merged_in_between(pushed_to: FeatureStore) -> None:
-    log = parts(pushed_to).log
-    log.compact("stats")
-    _push_late(pushed_to, 0, 7)
-    log.compact("stats")
-    _push_late(pushed_to, 2, 9)
-    assert [pushed_to.materialize_incremental()[0].rows for _ in range(2)] == [2, 0]
-    log.compact("stats")
-    assert pushed_to.materialize_incremental()[0].rows == 0
-    assert _stats(pushed_to) == {0: 7, 1: 8, 2: 9}
-
-
-def test_a_late_push_never_replaces_a_greater_row(pushed_to: FeatureStore) -> None:
-    pushed_to.push("pushes", pl.DataFrame({"user": [0], "at": [MAY[25]], "n": [1]}), to="online")
-    _push_late(pushed_to, 0, 7)
-    pushed_to.materialize_incremental()
-    assert _stats(pushed_to)[0] == 1
-
-
-def test_a_range_of_its_own_leaves_late_pushes_of_other_times_to_the_next_run(pushed_to: FeatureStore) -> None:
-    _push_late(pushed_to, 0, 7)
-    pushed_to.materialize(MAY[0], MAY[3])
-    assert _stats(pushed_to)[0] == 5
-    pushed_to.materialize_incremental()
-    assert _stats(pushed_to)[0] == 7
-
-
-def test_an_interrupted_catching_up_is_done_again() -> None:
-    online = _Failing(99)
-    clock = SetClock()
-    store = in_memory(clock, online=online)
-    fields = [Field("user", types.Int64), Field("n", types.Int64)]
-    store.apply([FeatureView("stats", PushSource("pushes"), schema=fields, entities=[Entity("user")])])
-    store.materialize_incremental()
-    _push_late(store, 0, 7)
-    _push_late(store, 2, 9)
-    online.left = 1
-    with pytest.raises(StoreUnavailableError):
-        store.materialize_incremental()
-    store.materialize_incremental()
-    assert _stats(store) == {0: 7, 2: 9}
-
-
 def test_other_keys_start_the_view_again(store: FeatureStore, tmp_path: Path) -> None:
     store.apply([FeatureView("stats", _file(tmp_path, [5, 6]), entities=[Entity("user")])])
     store.materialize_incremental()
@@ -372,23 +290,8 @@ def test_keys_that_nothing_can_be_looked_up_by_are_refused(store: FeatureStore) 
         store.materialize_incremental()
 
 
-class _Failing(MemoryOnlineStore):
-    """Fails at one of its writes of rows of views."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__()
-        self.left = at
-
-    def put(self, rows: Any, merge: Any, *, lifetime: timedelta | None = None) -> int:
-        self.left -= rows[0][0][-2:] != bytes(2)
-        if self.left == 0:
-            super().put(rows[: len(rows) // 2], merge)
-            raise StoreUnavailableError("the store does not answer")
-        return super().put(rows, merge, lifetime=lifetime)
-
-
 def test_an_interrupted_range_is_missing_until_it_is_done_again() -> None:
-    store = in_memory(online=_Failing(2))
+    store = in_memory(online=Failing(2))
     source = Source(store)
     for user in range(4):
         source.add(user, 1, 1)
