@@ -116,9 +116,10 @@ def test_other_text_is_no_key(served: FeatureStore) -> None:
 
 @pytest.mark.parametrize("rows", [[{"driver": 1001}], {"driver": [1001]}])
 def test_an_entitys_name_stands_for_its_join_key_and_is_warned_of(served: FeatureStore, rows: Any) -> None:
-    with pytest.warns(FeatureStoreWarning, match="the entity 'driver': its join key 'driver_id'"):
+    with pytest.warns(FeatureStoreWarning, match="the entity 'driver': its join key 'driver_id'") as told:
         response = served.get_online_features(TRIPS, rows)
     assert response.to_dict() == {"driver_id": [1001], "trips": [20]}
+    assert [warning.filename for warning in told] == [__file__]
 
 
 def test_reads_that_were_understood_follow_an_apply(served: FeatureStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import Any
 
 from featurestore.errors import FeatureStoreWarning
@@ -34,7 +35,7 @@ def understood(rows: Any, plan: Any, entities: Iterable[Any]) -> Any:
     if isinstance(rows, Mapping):
         return _changed(rows, names, numbers)
     if isinstance(rows, list | tuple) and all(isinstance(row, Mapping) for row in rows):
-        made = [_changed(row, names, numbers) for row in rows]
+        made = list(map(_changed, rows, repeat(names), repeat(numbers)))
         return rows if all(new is old for new, old in zip(made, rows, strict=True)) else made
     return rows
 
@@ -52,7 +53,7 @@ def _changed(row: Mapping[str, Any], names: Mapping[str, str], numbers: frozense
         warnings.warn(
             f"entity_rows name the entity {name!r}: its join key {key!r} is meant\n  fix: write {key!r}",
             FeatureStoreWarning,
-            stacklevel=6,  # Where the user's own line is.
+            stacklevel=5,  # Where the user's own line is.
         )
     made = {renamed.get(name, name): value for name, value in row.items()}
     made |= {name: _numbered(made[name]) for name in numbers & made.keys()}
