@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     list_on_demand_feature_views = fs.list_on_demand_feature_views
     list_saved_datasets = fs.list_saved_datasets
     online_reader = fs.online_reader
+    materialize = fs.materialize
+    materialize_incremental = fs.materialize_incremental
     plan = fs.plan
     push = fs.push
     register_feature = fs.register_feature
@@ -141,6 +143,8 @@ _OF_DEFAULT_STORE = (
     "list_on_demand_feature_views",
     "list_saved_datasets",
     "online_reader",
+    "materialize",
+    "materialize_incremental",
     "plan",
     "push",
     "register_feature",
@@ -207,6 +211,8 @@ __all__ = [
     "list_on_demand_feature_views",
     "list_saved_datasets",
     "load_settings",
+    "materialize",
+    "materialize_incremental",
     "on_demand_feature_view",
     "online_reader",
     "open_materializer",
