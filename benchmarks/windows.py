@@ -7,7 +7,8 @@
 
 One run: identical Parquet files, every contestant in a process of its own. Counts have to be equal and sums close to
 those of the first contestant, whose sums are the correctly rounded exact ones; how many of the others' sums have other
-bits is printed. Prints the median time and the peak memory, of the whole process and above what the imports take.
+bits is printed. Prints the median time, that of all cores together, and the peak memory, of the whole process and above
+what the imports take.
 """
 
 from __future__ import annotations
@@ -183,17 +184,23 @@ def run(name: str, cell: Cell) -> dict[str, Any]:
 
     import featurestore.engines.polars  # noqa: F401
 
-    before, seconds, peak = _peak(), [], 0
+    before, seconds, busy, peak = _peak(), [], [], 0
     for _ in range(cell.rounds):
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         answer = CONTESTANTS[name](cell)
         seconds.append(time.perf_counter() - start)
+        busy.append(time.process_time() - worked)
         peak = peak or _peak()
     names = [f"{kind}_{window}" for window in WINDOWS for kind in ("amount_sum", "count")]
     answer.sort("label").select("label", *names).cast(
         {each: pl.Int64 for each in names if "count" in each}
     ).write_parquet(cell.file(name))
-    return {"seconds": statistics.median(seconds), "peak": peak, "above": peak - before}
+    return {
+        "seconds": statistics.median(seconds),
+        "busy": statistics.median(busy),
+        "peak": peak,
+        "above": peak - before,
+    }
 
 
 def check(cell: Cell, name: str, base: str) -> str:
@@ -228,10 +235,11 @@ def compare(cell: Cell, names: list[str], seconds: float) -> bool:
         base = base or result
         verdict = _in_process("check", cell, name, chosen[0])
         agreed &= verdict.startswith("equal")
-        ratio = result["seconds"] / base["seconds"]
+        ratio, took = result["seconds"] / base["seconds"], [result[each] * 1000 for each in ("seconds", "busy")]
+        peak, above = (result[each] / 2**20 for each in ("peak", "above"))
         print(
-            f"  {name:<20} {result['seconds'] * 1000:>9.0f} ms {ratio:>8.2f}x   peak {result['peak'] / 2**20:>7.0f} MB,"
-            f" above imports {result['above'] / 2**20:>7.0f} MB   {verdict}",
+            f"  {name:<20} {took[0]:>9.0f} ms {ratio:>8.2f}x, cpu {took[1]:>8.0f} ms   peak {peak:>7.0f} MB,"
+            f" above imports {above:>7.0f} MB   {verdict}",
             flush=True,
         )
     return agreed
