@@ -17,6 +17,7 @@ from featurestore.rows.layout import OnlineView
 from featurestore.run.following import Following, State
 from featurestore.run.requesting import Requested, read_rows
 from featurestore.run.values import Values, ViewReader
+from featurestore.run.verifying import may_be_digests, verified
 
 if TYPE_CHECKING:
     from featurestore.run.lists import OnLists
@@ -43,6 +44,8 @@ class Group:
     views: tuple[int, ...]
     """Their places in the plan."""
     suffixes: tuple[bytes, ...]
+    long: bool = False
+    """Whether digests may stand for entities."""
 
     def entities(self, request: Requested) -> Values:
         """Return the bytes of each row's entity; ``None`` for rows that are about none."""
@@ -51,6 +54,13 @@ class Group:
         if request.frame is not None:
             return self.codec.entities_of_columns([request.frame.get_column(name) for name in self.names])
         return self.codec.entities([request.columns[name] for name in self.names])
+
+    def full_entity(self, request: Requested, row: int) -> bytes | None:
+        """Return the bytes of a row's entity however many they are."""
+        assert isinstance(self.codec, KeyCodec)
+        if request.frame is not None:
+            return self.codec.full_entities([request.frame.get_column(name)[row : row + 1] for name in self.names])[0]
+        return self.codec.full_entity([request.columns[name][row] for name in self.names])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +96,8 @@ class Prepared:
     """By the end of their keys, how the windows of a view are read, under whatever names it is asked for."""
     lists: OnLists | None = None
     """Computes without any frame, where that can be."""
+    has_long: bool = False
+    """Whether digests may stand for entities."""
 
     @property
     def store(self) -> OnlineStore:
@@ -136,8 +148,11 @@ class Prepared:
             places = [place for place, key in enumerate(keys) if key[-VIEW_BYTES:] == suffix and key[:1] != b"\x00"]
             yield gather(reading, [(keys[place], values[place]) for place in places], now), places
 
-    def by_view(self, found: Sequence[Values], values: Values, height: int) -> list[Values]:
+    def by_view(self, found: Sequence[Values], values: Values, request: Requested) -> list[Values]:
         """Return what the keys of `keys` had, view by view and row by row."""
+        height = request.height
+        if self.has_long:
+            values = verified(self.groups, found, values, request)
         if self.single is not None and len(values) == height * len(self.plan.views):
             return [values[place :: len(self.plan.views)] for place in range(len(self.plan.views))]
         answer: list[Values] = [[None] * height] * len(self.plan.views)
@@ -227,6 +242,7 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
         single,
         _windows(plan.views) if has_windows else {},
         _lists(state, plan, params) if plan.computes else None,
+        any(group.long for group in groups),
     )
 
 
@@ -285,6 +301,7 @@ def _groups(views: Sequence[ServedView]) -> tuple[Group, ...]:
             _codec(members[0][1]),
             tuple(place for place, _ in members),
             tuple(stored.suffix for _, stored in members),
+            bool(members[0][1].number) and may_be_digests(members[0][1].keys),
         )
         for (names, _), members in found.items()
     )

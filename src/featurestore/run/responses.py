@@ -255,7 +255,7 @@ class OnlineResponse:
         """Return the stored rows, view by view."""
         if self._entities is None:  # Of the only row.
             return [[value] for value in self._found]
-        return self._ready.by_view(self._entities, self._found, self._request.height)
+        return self._ready.by_view(self._entities, self._found, self._request)
 
     def _block(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
         """Return the values and their event timestamps where all of them are floats, there, and young enough."""
