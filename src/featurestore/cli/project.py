@@ -56,7 +56,13 @@ def _skipping(command: Callable[..., Any]) -> Callable[..., Any]:
         is_flag=True,
         help="Look at no source: files, columns and types are not checked.",
     )
-    return skip(command)
+    allow = click.option(
+        "--allow",
+        metavar="NAME",
+        multiple=True,
+        help="A computed feature that may answer otherwise online than in training; repeatable.",
+    )
+    return skip(allow(command))
 
 
 def _without_use(_ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
@@ -69,9 +75,11 @@ def _without_use(_ctx: click.Context, parameter: click.Parameter, given: bool) -
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where something would change, 0 where nothing.")
 @json_option
 @click.pass_context
-def plan(ctx: click.Context, *, detailed_exitcode: bool, skip_sources: bool, as_json: bool) -> None:
+def plan(
+    ctx: click.Context, *, detailed_exitcode: bool, skip_sources: bool, allow: tuple[str, ...], as_json: bool
+) -> None:
     """Show what apply would change: + added, ~ changed, - removed, and what breaks for those who use it."""
-    changes = ctx.obj.store().plan_repository(look_at_sources=not skip_sources).changes
+    changes = ctx.obj.store().plan_repository(look_at_sources=not skip_sources, allow=allow).changes
     report(changes, as_json=as_json, done=False)
     if detailed_exitcode and changes:
         ctx.exit(_CHANGES_PENDING)
@@ -85,14 +93,21 @@ def plan(ctx: click.Context, *, detailed_exitcode: bool, skip_sources: bool, as_
 @json_option
 @click.pass_obj
 def apply(
-    project: Project, *, message: str, dry_run: bool, allow_breaking: bool, skip_sources: bool, as_json: bool
+    project: Project,
+    *,
+    message: str,
+    dry_run: bool,
+    allow_breaking: bool,
+    skip_sources: bool,
+    allow: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Put the declarations of the repository into force: all of them, or none.
 
     What the repository does not declare any more is removed. Applying twice changes nothing the second time.
     """
     store = project.store()
-    made = store.plan_repository(look_at_sources=not skip_sources)
+    made = store.plan_repository(look_at_sources=not skip_sources, allow=allow)
     if not dry_run:
         store.apply_plan(made, message=message, allow_breaking=allow_breaking)
     report(made.changes, as_json=as_json, done=not dry_run)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from featurestore.declare.kinds import Kind
 from featurestore.errors import AmbiguousNameError, UnknownNameError
 from featurestore.repository.changes import Change, FieldChange, changes
 from featurestore.repository.collect import Draft, Key, key_of, merged
@@ -15,7 +16,7 @@ from featurestore.repository.documents import ObjectKind
 from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.repository import Repository
 
-__all__ = ["Plan", "desired", "gone_views", "retyped", "summary"]
+__all__ = ["Plan", "computes", "desired", "gone_views", "retyped", "summary"]
 
 _STORED_KINDS = (ObjectKind.VIEW, ObjectKind.FUNCTION)
 """The kinds of what has rows of its own."""
@@ -96,6 +97,16 @@ def retyped(made: Iterable[Change], online: Collection[str]) -> tuple[str, ...]:
 def _is_feature(field: FieldChange) -> bool:
     section, _, name = field.path.partition(".")
     return section == "schema" and bool(name) and "." not in name
+
+
+def computes(after: Repository, before: Repository) -> bool:
+    """Tell whether ``after`` has computed features that ``before`` has not, or not so."""
+    return any(
+        before.documents[kind].get(name) != document
+        for kind in (ObjectKind.ON_DEMAND, ObjectKind.FUNCTION)
+        for name, document in after.documents[kind].items()
+        if kind is ObjectKind.ON_DEMAND or document["kind"] == str(Kind.COLUMN)
+    )
 
 
 def gone_views(made: Iterable[Change]) -> tuple[str, ...]:

@@ -53,6 +53,8 @@ def problems(repository: Repository) -> list[RegistrationError]:
         *_same_names(repository),
         *_view_problems(repository),
         *_on_demand_problems(repository),
+        *_reference_problems(repository),
+        *_circles(repository),
         *_service_problems(repository),
         *_source_problems(repository),
     ]
@@ -157,6 +159,65 @@ def _on_demand_problems(repository: Repository) -> Iterator[RegistrationError]:
         yield from _repeated(f"{where} declares a feature twice", [field["name"] for field in document["schema"]])
         if document["function"].rpartition(".")[2] in ("<lambda>", "") or "<lambda>" in document["function"]:
             yield _no_name_for_code(where, document["function"])
+
+
+def _reference_problems(repository: Repository) -> Iterator[RegistrationError]:
+    """Yield what column functions refer to as ``view:feature`` and is not there."""
+    functions = {name.rpartition(".")[2] for name in repository.documents[ObjectKind.FUNCTION]}
+    for name in repository.names(ObjectKind.FUNCTION):
+        for reference in repository.documents[ObjectKind.FUNCTION][name].get("inputs", {}).values():
+            view, colon, feature = reference.partition(":")
+            if not colon or view in functions:
+                continue
+            where = f"function {name!r}"
+            yield from _selection_problems(repository, where, {"view": view, "features": [feature]})
+            on_demand = repository.documents[ObjectKind.ON_DEMAND].get(view)
+            known = [] if on_demand is None else [field["name"] for field in on_demand["schema"]]
+            if known and feature not in known:
+                yield _unknown_name(where, f"feature of on-demand feature view {view!r}", feature, known)
+
+
+def _circles(repository: Repository) -> Iterator[RegistrationError]:
+    """Yield computed features that need themselves, by way of others; each circle once."""
+    needs = {name: _needed(repository, document) for name, document in _computed(repository).items()}
+    told: set[frozenset[str]] = set()
+    for name in needs:
+        path = _way_back(needs, name)
+        if path and frozenset(path) not in told:
+            told.add(frozenset(path))
+            yield RegistrationError(
+                "features that are computed need each other",
+                found=" -> ".join(path),
+                expected="features that can be put in an order",
+                fix="compute one of them with something else",
+            )
+
+
+def _computed(repository: Repository) -> dict[str, Document]:
+    functions = repository.documents[ObjectKind.FUNCTION]
+    columns = {name.rpartition(".")[2]: each for name, each in functions.items() if each["kind"] == str(Kind.COLUMN)}
+    return {**columns, **repository.documents[ObjectKind.ON_DEMAND]}
+
+
+def _needed(repository: Repository, document: Document) -> list[str]:
+    known = _computed(repository)
+    sources = [each.get("view") or each.get("function", "").rpartition(".")[2] for each in document.get("sources", ())]
+    references = [text.partition(":")[0] for text in document.get("inputs", {}).values() if ":" in text]
+    return [each for each in (*sources, *references) if each in known]
+
+
+def _way_back(needs: dict[str, list[str]], start: str) -> list[str]:
+    """Return the way from ``start`` to itself; nothing where there is none."""
+    ways = [[start, name] for name in needs[start]]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        if way[-1] == start:
+            return way
+        if way[-1] not in seen:
+            seen.add(way[-1])
+            ways += [[*way, name] for name in needs[way[-1]]]
+    return []
 
 
 def _no_name_for_code(where: str, path: str) -> RegistrationError:

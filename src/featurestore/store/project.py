@@ -14,7 +14,7 @@ from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureService, FeatureView
 from featurestore.errors import FeatureStoreWarning, RegistrationError, UnknownNameError
-from featurestore.planning.applying import Plan, desired, summary
+from featurestore.planning.applying import Plan, computes, desired, summary
 from featurestore.repository.changes import Change, changes
 from featurestore.repository.documents import AnySource, ObjectKind
 from featurestore.repository.listing import ListedFeature, features_of, tagged
@@ -58,11 +58,14 @@ class Project(Functions):
         dry_run: bool = False,
         message: str = "",
         allow_breaking: bool = False,
+        allow: Iterable[str] = (),
     ) -> tuple[Change, ...]:
         """Put declarations into force: all of them, or none.
 
         Views bring their sources and entities along, services their views. Sources of what is new or changed are
-        looked at first: files, columns and types must be there.
+        looked at first: files, columns and types must be there. Features that are computed (on-demand views, column
+        functions) and new or changed are tried on sampled rows: what they answer must not depend on which rows stand
+        beside each other, as it would be one value in training and another online.
 
         Args:
             objects: an entity, source, view, on-demand view, service or registered function, or several.
@@ -72,14 +75,16 @@ class Project(Functions):
             message: for the log; a count of the changes by default.
             allow_breaking: whether a feature that is online may change its type. Rows of the old type then read as
                 null until they are materialized anew.
+            allow: names of computed features that may answer otherwise for a row by itself than among others.
 
         Returns:
             What changed; nothing where all was in force already. ``str`` of a change tells it, ``breaking`` says what
             breaks for those who use it.
 
         Raises:
-            RegistrationError: declarations that cannot stand, or a new type of a feature that is online; names all
-                that is wrong, and nothing was written.
+            RegistrationError: declarations that cannot stand, a new type of a feature that is online, or a computed
+                feature whose values in training and online would differ; names all that is wrong, and nothing was
+                written.
             ConflictError: somebody else changed the same names meanwhile; says what, and nothing was written.
             ConfigurationError: a source that cannot be read.
 
@@ -91,13 +96,19 @@ class Project(Functions):
             >>> store.get_entity("driver").join_keys
             ('driver_id',)
         """
-        plan = self.plan(objects, objects_to_delete=objects_to_delete, partial=partial)
+        plan = self.plan(objects, objects_to_delete=objects_to_delete, partial=partial, allow=allow)
         if not dry_run:
             self.apply_plan(plan, message=message, allow_breaking=allow_breaking)
         return plan.changes
 
     def plan(
-        self, objects: object, *, objects_to_delete: object = (), partial: bool = True, look_at_sources: bool = True
+        self,
+        objects: object,
+        *,
+        objects_to_delete: object = (),
+        partial: bool = True,
+        look_at_sources: bool = True,
+        allow: Iterable[str] = (),
     ) -> Plan:
         """Return what `apply` would change, without changing it. Raises as `apply` does.
 
@@ -107,7 +118,13 @@ class Project(Functions):
         after = desired(
             before, _several(objects), delete=_several(objects_to_delete), partial=partial, codes=self._session.codes
         )
-        return Plan(before, inspecting.completed(after, before, self.base, look=look_at_sources), expected, partial)
+        whole = inspecting.completed(after, before, self.base, look=look_at_sources)
+        if computes(whole, before):
+            from featurestore.run.agreeing import check_agreement
+
+            with self.active():
+                check_agreement(self._session, whole, before, self.base, allow=tuple(allow), look=look_at_sources)
+        return Plan(before, whole, expected, partial)
 
     def apply_plan(self, plan: Plan, *, message: str = "", allow_breaking: bool = False) -> None:
         """Put a plan into force, if what it changes is still what it was when it was made.
