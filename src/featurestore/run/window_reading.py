@@ -68,7 +68,8 @@ class WindowReader:
 
     def _gathered(self, values: Sequence[Any], now: int) -> list[Gathered | None]:
         return [
-            value if value is None or isinstance(value, Gathered) else Gathered.of(State(), now) for value in values
+            value if value is None or isinstance(value, Gathered) else Gathered.of(State(), now, self.reading)
+            for value in values
         ]
 
 

@@ -420,22 +420,19 @@ def gather(reading: Reading, rows: Sequence[tuple[bytes | None, bytes | None]], 
     known: dict[bytes, Gathered] = {}
     fresh = {key: data for key, data in rows if key is not None}
     for _ in range(_TRIES):
-        known |= {key: Gathered.of(parsed(data), now) for key, data in fresh.items()}
-        needed = {key: known[key].needed(windows) for key in fresh}
-        wanted = [(key, leaf) for key, leaves in needed.items() for leaf in leaves]
-        values = (yield [known[key].tree.keys[leaf] for key, leaf in wanted]) if wanted else []
-        found: dict[bytes, dict[int, list[Event]]] = {key: {} for key in fresh}
-        missing: dict[bytes, None] = {}
-        for (key, leaf), data in zip(wanted, values, strict=True):
-            if data is None:
-                missing[key] = None  # Somebody wrote a new root, and then removed the leaf.
-            else:
-                found[key][leaf] = leaf_events(data)
-        for key in found.keys() - missing.keys():
-            known[key].fill(found[key], reading.order)
+        known |= {key: Gathered.of(parsed(data), now, reading) for key, data in fresh.items()}
+        needed = {key: {leaf: known[key].tree.keys[leaf] for leaf in known[key].needed(windows)} for key in fresh}
+        held = {each: reading.held.get(each) for leaves in needed.values() for each in leaves.values()}
+        wanted = [each for each, found in held.items() if found is None]
+        values = (yield wanted) if wanted else []
+        held |= {key: reading.leaf(key, data) for key, data in zip(wanted, values, strict=True) if data is not None}
+        # Where a leaf is not there any more, somebody has written a new root before.
+        missing = [key for key, leaves in needed.items() if any(held[each] is None for each in leaves.values())]
+        for key in needed.keys() - set(missing):
+            known[key].fill({leaf: held[each] for leaf, each in needed[key].items()})
         if not missing:
             return [None if key is None else known[key] for key, _ in rows]
-        fresh = dict(zip(missing, (yield list(missing)), strict=True))
+        fresh = dict(zip(missing, (yield missing), strict=True))
     raise _lost()
 
 

@@ -81,7 +81,7 @@ class Decoded:
         self._columns = columns
         self._lists: dict[str, list[Any]] | None = None
         self._frame: pl.DataFrame | None = None
-        self._streams: dict[Measure, Stream] = {}
+        self._streams: dict[str, Stream] = {}
         self._masks: dict[tuple[str | None, str | None, str | None, tuple[str, ...]], list[bool] | None] = {}
         self.at = [int.from_bytes(record[:8], "big") - OFFSET for record in records]
 
@@ -101,9 +101,9 @@ class Decoded:
 
     def stream(self, measure: Measure) -> Stream:
         """Return the values of a measure."""
-        found = self._streams.get(measure)
+        found = self._streams.get(measure.name)
         if found is None:
-            found = self._streams[measure] = self._stream(measure)
+            found = self._streams[measure.name] = self._stream(measure)
         return found
 
     def _stream(self, measure: Measure) -> Stream:

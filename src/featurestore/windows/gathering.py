@@ -10,23 +10,26 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from featurestore.declare.aggregates import Aggregate
 from featurestore.rows.layout import OnlineView
 from featurestore.windows.bounds import bounds
-from featurestore.windows.decoded import Columns
+from featurestore.windows.decoded import Columns, Decoded
 from featurestore.windows.events import Event, EventOrder, at, stamp
 from featurestore.windows.measures import Measure, facts_of, function_of, is_folded, parts_of
-from featurestore.windows.states import State
+from featurestore.windows.states import State, leaf_events
 from featurestore.windows.trees import Tree
 
-__all__ = ["Gathered", "Piece", "Reading", "Window"]
+__all__ = ["Gathered", "LeafEvents", "Piece", "Reading", "Window"]
 
 BESIDE = -1
 """The leaf of an event that is in none."""
+_LEAVES = 256
+_TREES = 64
+"""Held for the next reads, by each reader: some ten megabytes."""
 
 
 class Window(NamedTuple):
@@ -40,11 +43,12 @@ class Window(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A part of a window: positions of events, or with ``whole`` leaves."""
+    """A part of a window: positions of events, or of leaves that are in it as wholes."""
 
     low: int
     high: int
-    whole: bool
+    events: Decoded | None
+    """What the positions are of; ``None``: leaves."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,61 @@ class Reading:
         parts = tuple(tuple(parts_of(one, types)) if is_folded(one, types) else () for one in chosen)
         return cls(chosen, Columns.of(view), EventOrder(view), parts)
 
+    held: Held = field(default_factory=lambda: Held(_LEAVES), compare=False, repr=False)
+    """Leaves that were read before, by key: they never change."""
+    trees: Held = field(default_factory=lambda: Held(_TREES), compare=False, repr=False)
+    """Trees that were read before, by epoch."""
+
     def windows(self, now: int) -> list[Window]:
         """Return the windows at a time."""
+        at = np.array([now], np.int64)
         found = []
         for aggregate, parts in zip(self.aggregates, self.parts, strict=True):
-            start, end = bounds(aggregate, np.array([now], np.int64))
+            start, end = bounds(aggregate, at)
             found.append(Window(aggregate, int(start[0]), int(end[0]), parts))
         return found
+
+    def leaf(self, key: bytes, data: bytes) -> LeafEvents:
+        """Return the events of a leaf."""
+        events = leaf_events(data)
+        found = LeafEvents(events, Decoded([record for _, record in events], self.columns))
+        self.held.put(key, found)
+        return found
+
+    def tree(self, state: State) -> Tree:
+        """Return the leaves of a state."""
+        found: Tree | None = self.trees.get(state.epoch)
+        if found is None:
+            found = state.tree()
+            self.trees.put(state.epoch, found)
+        return found
+
+
+class LeafEvents(NamedTuple):
+    """What is in a leaf."""
+
+    events: list[Event]
+    """In their order."""
+    decoded: Decoded
+
+
+class Held:
+    """The last so many things that were read. Threads may share it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._things: dict[bytes, Any] = {}
+
+    def get(self, key: bytes) -> Any:
+        """Return what was put under a key; ``None`` where it is not here any more."""
+        return self._things.get(key)
+
+    def put(self, key: bytes, thing: Any) -> None:
+        """Keep a thing, in the place of the oldest where there are too many."""
+        if len(self._things) >= self._most:
+            for old in list(self._things)[: self._most // 4]:
+                self._things.pop(old, None)
+        self._things[key] = thing
 
 
 @dataclass(slots=True)
@@ -79,23 +131,29 @@ class Gathered:
 
     state: State
     now: int
+    reading: Reading
     tree: Tree = field(default_factory=Tree)
     between: frozenset[int] = frozenset()
     """The leaves in whose time there are events beside them."""
+    leaves: dict[int, LeafEvents] = field(default_factory=dict)
+    """Those that were read."""
     events: list[Event] = field(default_factory=list)
-    """In their order."""
-    leaves: list[int] = field(default_factory=list)
-    """Of each event its leaf."""
+    """Those in no leaf, and those of leaves between which they are, in their order."""
+    homes: list[int] | None = None
+    """Of each of these its leaf; ``None``: all of them come after all leaves."""
     start: int = 0
-    """Where the events begin among those of all entities of a read."""
+    """Where these begin among those of all entities of a read."""
+    _read: dict[int, set[int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, state: State, now: int) -> Gathered:
+    def of(cls, state: State, now: int, reading: Reading) -> Gathered:
         """Return what can be known before leaves are read."""
         if not state.is_hot:
-            return cls(state, now, events=_known(state.events, now))
-        tree = state.tree()
-        return cls(state, now, tree, _between(tree, state.events))
+            return cls(state, now, reading, events=_known(state.events, now))
+        tree = reading.tree(state)
+        known = tree.numbers["seen"].max() <= now
+        between = _between(tree, state.events) if known else frozenset(range(len(tree)))
+        return cls(state, now, reading, tree, between)
 
     def newest(self) -> int | None:
         """Return when the newest event happened that is known, and was before the time of the read."""
@@ -111,6 +169,12 @@ class Gathered:
 
     def read_of(self, window: Window) -> set[int]:
         """Return the leaves of which a window takes the events and not the partial results."""
+        known = self._read.get(id(window.aggregate))
+        if known is None:
+            known = self._read[id(window.aggregate)] = self._read_of(window)
+        return known
+
+    def _read_of(self, window: Window) -> set[int]:
         start, end = self._overlapping(window)
         if not self._is_folded(window):
             return set(range(start, end))
@@ -123,18 +187,18 @@ class Gathered:
         return found
 
     def _overlapping(self, window: Window) -> tuple[int, int]:
-        start = int(np.searchsorted(self.tree.last, window.start, "left"))
-        return start, max(start, int(np.searchsorted(self.tree.first, window.end, "left")))
+        start = int(self.tree.last.searchsorted(window.start, "left"))
+        return start, max(start, int(self.tree.first.searchsorted(window.end, "left")))
 
     def _inside(self, window: Window) -> tuple[int, int]:
         """Return the leaves that are in a window as wholes."""
-        low = int(np.searchsorted(self.tree.first, window.start, "left"))
-        return low, max(low, int(np.searchsorted(self.tree.last, window.end, "left")))
+        low = int(self.tree.first.searchsorted(window.start, "left"))
+        return low, max(low, int(self.tree.last.searchsorted(window.end, "left")))
 
     def _is_folded(self, window: Window) -> bool:
-        if not window.parts or not len(self.tree) or self.tree.numbers["seen"].max() > self.now:
-            return False
-        return all(self.tree.has(measure, facts_of(window.aggregate, measure)) for _, measure in window.parts)
+        return bool(window.parts) and all(
+            self.tree.has(measure, facts_of(window.aggregate, measure)) for _, measure in window.parts
+        )
 
     def _listed(self, window: Window, measure: Measure, inside: range, *, from_end: bool) -> set[int]:
         """Return the leaves, from one end on, that have as many values as a list takes."""
@@ -146,52 +210,70 @@ class Gathered:
 
     # ---- events --------------------------------------------------------------------------------------------------
 
-    def fill(self, leaves: Mapping[int, Sequence[Event]], order: EventOrder) -> None:
-        """Put the events of the leaves that were read, and those beside them, in order."""
+    def fill(self, leaves: Mapping[int, LeafEvents]) -> None:
+        """Put the events of leaves that were read in order with those beside them."""
         if not self.state.is_hot:
             return
-        beside = self.state.events
-        if self.between:
-            within = [event for leaf in sorted(self.between & leaves.keys()) for event in leaves[leaf]]
-            beside = order.merged(within, beside)
-        homes = {event: leaf for leaf, found in leaves.items() for event in found}
-        rest = [event for leaf, found in sorted(leaves.items()) if leaf not in self.between for event in found]
-        self.events = _known(order.sorted([*rest, *beside]), self.now)
-        self.leaves = [homes.get(event, BESIDE) for event in self.events]
+        self.leaves = dict(leaves)
+        beside, order = self.state.events, self.reading.order
+        within = {leaf: leaves[leaf].events for leaf in sorted(self.between & leaves.keys())}
+        if not within and (not beside or at(beside[0]) > self.tree.last[-1]):
+            self.events = _known(beside, self.now)
+            return
+        homes = {event: leaf for leaf, found in within.items() for event in found}
+        self.events = _known(order.merged(*within.values(), beside), self.now)
+        self.homes = [homes.get(event, BESIDE) for event in self.events]
 
-    def pieces(self, window: Window, times: Sequence[int]) -> list[Piece]:
+    def in_order(self) -> list[Event]:
+        """Return all events that were read, in their order."""
+        others = [event for leaf, found in self.leaves.items() if leaf not in self.between for event in found.events]
+        return self.reading.order.sorted([*others, *self.events]) if others else self.events
+
+    def pieces(self, window: Window, beside: Decoded) -> list[Piece]:
         """Return the parts of a window in their order.
 
         Args:
             window: at the time of the read.
-            times: of the events of all entities of the read.
+            beside: the ``events`` of all entities of the read.
         """
         stop = self.start + len(self.events)
-        low = bisect_left(times, window.start, self.start, stop)
-        high = max(low, bisect_left(times, window.end, self.start, stop))
+        low = bisect_left(beside.at, window.start, self.start, stop)
+        high = max(low, bisect_left(beside.at, window.end, self.start, stop))
         if not self.state.is_hot:
-            return [Piece(low, high, whole=False)]
+            return [Piece(low, high, beside)]
         read = self.read_of(window)
-        found = [(place, 1, piece) for place, piece in self._read_pieces(low, high, read, times)]
+        found = [(place, 1, Piece(*span, beside)) for place, span in self._beside(low, high, read, beside.at)]
+        found += [(leaf, 1, _cut(self.leaves[leaf].decoded, window)) for leaf in read - self.between]
         cuts = {place + 1 for place, _, _ in found}
-        found += [(piece.high - 1, 0, piece) for piece in _runs(self._inside(window), read, cuts)]
-        return [piece for _, _, piece in sorted(found)]
+        found += [(span[1] - 1, 0, Piece(*span, None)) for span in _runs(self._inside(window), read, cuts)]
+        return [piece for _, _, piece in sorted(found, key=_place)]
 
-    def _read_pieces(self, low: int, high: int, read: set[int], times: Sequence[int]) -> Iterator[tuple[int, Piece]]:
-        """Yield runs of events, each with the leaf after whose beginning it comes."""
-        first, before = self.tree.first, -1
-        begin, place = low, low
+    def _beside(
+        self, low: int, high: int, read: set[int], times: Sequence[int]
+    ) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Yield runs of the events beside leaves, each with the leaf after whose beginning it comes."""
+        if self.homes is None:
+            if low < high:
+                yield len(self.tree) - 1, (low, high)
+            return
+        before, place = -1, low
         while place < high:
-            leaf = self.leaves[place - self.start]
-            if leaf == BESIDE:
-                before = max(before, int(np.searchsorted(first, times[place], "left")) - 1)
-            else:
-                before = max(before, leaf)
-            begin, place = place, place + 1
-            while place < high and leaf != BESIDE and self.leaves[place - self.start] == leaf:
+            begin, leaf = place, self.homes[place - self.start]
+            later = int(self.tree.first.searchsorted(times[place], "left")) - 1 if leaf == BESIDE else leaf
+            before, place = max(before, later), place + 1
+            while place < high and leaf != BESIDE and self.homes[place - self.start] == leaf:
                 place += 1
             if leaf == BESIDE or leaf in read:
-                yield before, Piece(begin, place, whole=False)
+                yield before, (begin, place)
+
+
+def _cut(events: Decoded, window: Window) -> Piece:
+    low = bisect_left(events.at, window.start)
+    return Piece(low, max(low, bisect_left(events.at, window.end)), events)
+
+
+def _place(found: tuple[int, int, Piece]) -> tuple[int, int]:
+    return found[:2]
 
 
 def _between(tree: Tree, events: Sequence[Event]) -> frozenset[int]:
@@ -209,13 +291,12 @@ def _known(events: list[Event], now: int) -> list[Event]:
     return [event for event in events if event[1][23:31] <= last]
 
 
-def _runs(inside: tuple[int, int], read: set[int], cuts: set[int]) -> Iterator[Piece]:
+def _runs(inside: tuple[int, int], read: set[int], cuts: set[int]) -> Iterator[tuple[int, int]]:
     """Yield the leaves of a range in runs, without some and cut before others."""
     begin, end = inside
-    for leaf in range(*inside):
-        if leaf in read or leaf in cuts:
-            if begin < leaf:
-                yield Piece(begin, leaf, whole=True)
-            begin = leaf + 1 if leaf in read else leaf
+    for leaf in sorted(each for each in read | cuts if begin <= each < end):
+        if begin < leaf:
+            yield begin, leaf
+        begin = leaf + 1 if leaf in read else leaf
     if begin < end:
-        yield Piece(begin, end, whole=True)
+        yield begin, end

@@ -78,12 +78,12 @@ class Measure:
         others = self.categories if self.category == OTHER else ()
         return json.dumps([self.column, self.text, self.where, self.by, self.category, others])
 
-    @property
+    @cached_property
     def is_float(self) -> bool:
         """Whether its values are floats."""
         return base_of(self.text) in FLOATS
 
-    @property
+    @cached_property
     def keeps_numbers(self) -> bool:
         """Whether a value can be kept as an integer of 64 bits (`key_of`); else it is text or bytes."""
         return base_of(self.text) in _NUMBERS

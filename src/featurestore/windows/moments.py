@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from featurestore.windows.exact import ExactPrefix, Rational, ratio
 
-__all__ = ["mean", "means", "variance", "variances"]
+__all__ = ["mean", "means", "split_squares", "variance", "variances"]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -79,6 +80,22 @@ def _squares(values: Floats, low: Ints, high: Ints) -> tuple[list[int], int]:
     unit = min(upper.exponent, lower.exponent)
     pairs = zip(upper.rationals(low, high), lower.rationals(low, high), strict=True)
     return [(one << (upper.exponent - unit)) + (two << (lower.exponent - unit)) for one, two in pairs], unit
+
+
+def split_squares(values: Sequence[float]) -> list[float] | None:
+    """Return doubles whose exact sum is that of the squares of ``values``; ``None`` where there may be no such.
+
+    Example:
+        >>> split_squares([0.5, 3.0])
+        [0.25, 9.0, 0.0, 0.0]
+    """
+    column = np.array(values, np.float64)
+    size = np.abs(column[column != 0])
+    if len(size) and not (_TAME[0] < size.min() and size.max() < _TAME[1]):
+        return None
+    square = column * column
+    found: list[float] = np.concatenate([square, _error_of_square(column, square)]).tolist()
+    return found
 
 
 def _error_of_square(values: Floats, square: Floats) -> Floats:

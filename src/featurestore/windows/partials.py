@@ -6,7 +6,7 @@ What is finished of them is rounded once, so it is what `featurestore.windows.ke
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from featurestore.errors import UnsupportedValueError
@@ -17,6 +17,7 @@ __all__ = ["Partial", "finished"]
 
 _NOTHING = Rational()
 
+_MANY = 32
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
@@ -94,7 +95,11 @@ def _total(values: Sequence[float]) -> Rational | None:
     return Rational() if not parts else rational_of(parts)
 
 
-def _squares(values: Iterable[float]) -> Rational:
+def _squares(values: Sequence[float]) -> Rational:
+    quick = moments.split_squares(values) if len(values) >= _MANY else None
+    total = None if quick is None else _total(quick)
+    if total is not None:
+        return total
     found: dict[int, int] = {}
     for value in values:
         mantissa, exponent = math.frexp(value)

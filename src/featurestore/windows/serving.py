@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import islice
@@ -12,7 +13,7 @@ import polars as pl
 
 from featurestore.declare.aggregates import Aggregate
 from featurestore.rows.types import polars_dtype
-from featurestore.windows.decoded import Decoded, Stream
+from featurestore.windows.decoded import Decoded
 from featurestore.windows.gathering import Gathered, Piece, Reading, Window
 from featurestore.windows.kernel import Events, Windows, evaluate, result_type
 from featurestore.windows.measures import Measure, extreme, function_of
@@ -51,11 +52,12 @@ class WindowValues:
         self._entities = entities
         self._now = now
         self._windows = reading.windows(now)
+        self._distinct = list({id(each): each for each in entities if each is not None}.values())
         records: list[bytes] = []
-        for one in {id(each): each for each in entities if each is not None}.values():
+        for one in self._distinct:
             one.start = len(records)
             records += [record for _, record in one.events]
-        self._decoded = Decoded(records, reading.columns)
+        self._beside = Decoded(records, reading.columns)
 
     def lists(self) -> list[list[Any]]:
         """Return a list of Python values for each feature, as Polars' ``to_list`` gives them."""
@@ -83,25 +85,38 @@ class WindowValues:
     # ---- from all events -----------------------------------------------------------------------------------------
 
     def _evaluated(self, window: Window) -> pl.Series:
-        known = [one for one in self._entities if one is not None]
-        pieces = [self._span(one, window) for one in known]
-        low, high = (np.array([pair[side] for pair in pieces], np.int64) for side in (0, 1))
+        spans = {number: self._span(span, window) for number, span in self._in_order[1].items()}
+        known = [spans[id(one)] for one in self._entities if one is not None]
+        low, high = (np.array([span[side] for span in known], np.int64) for side in (0, 1))
         until = np.full(len(known), self._now, np.int64)
         found = evaluate(window.aggregate, self._events, Windows(low, high, until))
         if len(known) == len(self._entities):
             return found
-        places = iter(range(len(known)))
-        return found.gather(
-            pl.Series([None if one is None else next(places) for one in self._entities], dtype=pl.Int64)
-        )
+        numbers = iter(range(len(known)))
+        places = [None if one is None else next(numbers) for one in self._entities]
+        return found.gather(pl.Series(places, dtype=pl.Int64))
 
-    def _span(self, one: Gathered, window: Window) -> tuple[int, int]:
-        pieces = one.pieces(window, self._decoded.at)
-        return (pieces[0].low, pieces[-1].high) if pieces else (one.start, one.start)
+    def _span(self, span: tuple[int, int], window: Window) -> tuple[int, int]:
+        times = self._in_order[0].at
+        low = bisect_left(times, window.start, *span)
+        return low, max(low, bisect_left(times, window.end, *span))
+
+    @cached_property
+    def _in_order(self) -> tuple[Decoded, dict[int, tuple[int, int]]]:
+        """All events that were read, and which are whose."""
+        records: list[bytes] = []
+        spans = {}
+        for one in self._distinct:
+            start = len(records)
+            records += [record for _, record in one.in_order()]
+            spans[id(one)] = (start, len(records))
+        whole = self._beside if len(records) == len(self._beside.at) else Decoded(records, self._reading.columns)
+        return whole, spans
 
     @cached_property
     def _events(self) -> Events:
-        return Events(np.array(self._decoded.at, np.int64), self._decoded.frame)
+        decoded = self._in_order[0]
+        return Events(np.array(decoded.at, np.int64), decoded.frame)
 
     # ---- from partial results ------------------------------------------------------------------------------------
 
@@ -109,7 +124,7 @@ class WindowValues:
         return [None if one is None else self._value(one, window, dtype) for one in self._entities]
 
     def _value(self, one: Gathered, window: Window, dtype: pl.DataType) -> Any:
-        pieces = one.pieces(window, self._decoded.at)
+        pieces = one.pieces(window, self._beside)
         if window.aggregate.by is None:
             return self._of_measure(one, pieces, window.aggregate, window.parts[0][1], dtype)
         fields = {each.name: each.dtype for each in dtype.fields}  # type: ignore[attr-defined]  # A struct.
@@ -121,7 +136,7 @@ class WindowValues:
     def _of_measure(
         self, one: Gathered, pieces: Sequence[Piece], aggregate: Aggregate, measure: Measure, dtype: Any
     ) -> Any:
-        found = _Parts(one, pieces, self._decoded.stream(measure), measure, self._decoded.at)
+        found = _Parts(one, pieces, measure)
         if aggregate.function == "lag" and not found.count():
             return _missing(aggregate, dtype)
         if aggregate.function == "time_since_last":
@@ -133,94 +148,88 @@ class WindowValues:
 class _Parts:
     """The values of one measure in one window: those of events, and what those of whole leaves come to."""
 
-    __slots__ = ("_measure", "_one", "_pieces", "_stream", "_times")
+    __slots__ = ("_pieces", "_tree", "measure")
 
-    def __init__(
-        self, one: Gathered, pieces: Sequence[Piece], stream: Stream, measure: Measure, times: Sequence[int]
-    ) -> None:
-        self._one = one
+    def __init__(self, one: Gathered, pieces: Sequence[Piece], measure: Measure) -> None:
+        self._tree = one.tree
         self._pieces = pieces
-        self._stream = stream
-        self._measure = measure
-        self._times = times
-
-    @property
-    def measure(self) -> Measure:
-        return self._measure
+        self.measure = measure
 
     def count(self) -> int:
-        tree, measure, number = self._one.tree, self._measure, self._stream.number
+        tree, measure = self._tree, self.measure
         return sum(
-            tree.count(measure, "count", low, high) if whole else number(low, high) for low, high, whole in self._pieces
+            tree.count(measure, "count", low, high) if events is None else events.stream(measure).number(low, high)
+            for low, high, events in self._pieces
         )
 
     def nulls(self) -> int:
-        tree, measure, number = self._one.tree, self._measure, self._stream.nulls_in
+        tree, measure = self._tree, self.measure
         return sum(
-            tree.count(measure, "nulls", low, high) if whole else number(low, high) for low, high, whole in self._pieces
+            tree.count(measure, "nulls", low, high) if events is None else events.stream(measure).nulls_in(low, high)
+            for low, high, events in self._pieces
         )
 
     def newest(self) -> int | None:
-        for low, high, whole in reversed(self._pieces):
-            if not whole:
-                place = self._stream.last_in(low, high)
+        for low, high, events in reversed(self._pieces):
+            if events is not None:
+                place = events.stream(self.measure).last_in(low, high)
                 if place is not None:
-                    return self._times[place]
+                    return events.at[place]
                 continue
-            counted = np.flatnonzero(self._one.tree.counts(self._measure)[low:high])
+            counted = np.flatnonzero(self._tree.counts(self.measure)[low:high])
             if len(counted):
-                return int(self._one.tree.fact(self._measure.name, "newest")[low + counted[-1]])
+                return int(self._tree.fact(self.measure.name, "newest")[low + counted[-1]])
         return None
 
     def partial(self, *, moments: bool) -> Partial:
         """Return what all of them come to; with ``moments`` as floats, and with squares."""
-        measure, tree = self._measure, self._one.tree
+        measure, tree = self.measure, self._tree
         is_float = measure.is_float or moments
         values: list[Any] = []
         found = Partial()
-        for low, high, whole in self._pieces:
-            if whole:
+        for low, high, events in self._pieces:
+            if events is None:
                 total = "total" if measure.is_float or not moments else "floats"
                 found = found + tree.partial(measure, total, low, high, squares=moments)
             else:
-                values += self._stream.cut(low, high)
+                values += events.stream(self.measure).cut(low, high)
         if moments and not measure.is_float:
             values = list(map(float, values))
         of_events = Partial.of(values, is_float=is_float, squares=moments)
         return found + of_events if found.count else of_events
 
     def extreme(self, fact: str) -> Any:
-        greatest, text = fact == "greatest", self._measure.text
+        greatest, text = fact == "greatest", self.measure.text
         found: list[Any] = []
-        for low, high, whole in self._pieces:
-            if whole:
-                best = self._one.tree.extreme(self._measure, fact, low, high)
+        for low, high, events in self._pieces:
+            if events is None:
+                best = self._tree.extreme(self.measure, fact, low, high)
                 found += [] if best is None else [best]
             else:
-                found += self._stream.cut(low, high)
+                found += events.stream(self.measure).cut(low, high)
         return extreme(found, text, greatest=greatest) if found else None
 
     def end(self, fact: str) -> Any:
         pieces = self._pieces if fact == "first" else reversed(self._pieces)
         side = 0 if fact == "first" else -1
-        for low, high, whole in pieces:
-            if whole:
-                counted = np.flatnonzero(self._one.tree.counts(self._measure)[low:high])
+        for low, high, events in pieces:
+            if events is None:
+                counted = np.flatnonzero(self._tree.counts(self.measure)[low:high])
                 if len(counted):
-                    return self._one.tree.value(self._measure, fact, low + int(counted[side]))
-            elif values := self._stream.cut(low, high):
+                    return self._tree.value(self.measure, fact, low + int(counted[side]))
+            elif values := events.stream(self.measure).cut(low, high):
                 return values[side]
         return None
 
     def listed(self, n: int, *, from_end: bool) -> list[Any] | None:
         """Return the first or last values; of leaves that are wholes none is among them."""
         found: list[Any] = []
-        for low, high, whole in reversed(self._pieces) if from_end else self._pieces:
+        for low, high, events in reversed(self._pieces) if from_end else self._pieces:
             if len(found) >= n:
                 break
-            if whole:
+            if events is None:
                 continue
-            values = self._stream.cut(low, high)
+            values = events.stream(self.measure).cut(low, high)
             taken = n - len(found)
             found = [*values[-taken:], *found] if from_end else [*found, *islice(values, taken)]
         return found or None
