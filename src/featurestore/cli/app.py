@@ -34,6 +34,7 @@ _COMMANDS = {
     "materialize": ("online", "Publish a range of time to the online store."),
     "materialize-incremental": ("online", "Publish what the online store lacks."),
     "compact": ("online", "Merge the event log, and remove what is left over."),
+    "get-online-features": ("reading", "Read the newest values of features."),
     "skew": ("skew", "Compare what serving answers with what training would say."),
     "serve": ("serving", "Answer reads and take pushes over HTTP."),
     "keys": ("serving", "Make, list and revoke the API keys of the feature server."),
