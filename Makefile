@@ -11,6 +11,7 @@ UV      := $(VENV)/bin/uv
 STAMP   := $(VENV)/.installed
 WORKERS ?= 2
 ARGS    ?=
+MINUTES ?= 10
 
 # A pyenv shim exists for every Python and works for some, so each candidate is asked, not looked up.
 define FIND_PYTHON
@@ -26,7 +27,7 @@ if [ -z "$${python:-}" ]; then \
 fi
 endef
 
-.PHONY: help setup demo test test-long check format bench lock clean
+.PHONY: help setup demo test test-long check format bench soak lock clean
 
 help: ## Show the targets (this text)
 	@echo "featurestore: a feature is a function"
@@ -95,6 +96,9 @@ bench: setup ## Run every benchmark, reduced to a few minutes in all (docs/bench
 		echo "==> benchmarks/$$line"; \
 		$(PY) benchmarks/$$line </dev/null || { echo "^^^ failed: other values, an error, or a budget" >&2; failed=1; }; \
 	done <<< "$$BENCHES"; exit $$failed
+
+soak: setup ## Read at full speed for ten minutes while others materialize, push and apply (MINUTES=10)
+	@$(PY) benchmarks/soak.py --minutes $(MINUTES)
 
 # Universal: one file for every supported Python. No index address, no find-links, no comment of origin gets in.
 lock: ## Pin again all that the tests need, in constraints.txt
