@@ -41,7 +41,8 @@ def greatest(rows: pl.DataFrame, keys: Sequence[str], fields: Sequence[str]) -> 
 
 
 def _taken(rows: pl.DataFrame, positions: Positions) -> pl.DataFrame:
-    return rows.select(pl.all().gather(positions))
+    index = pl.Series(positions.astype(np.uint32))  # As Polars counts; other numbers it checks one by one.
+    return rows.select(pl.all().gather(index))
 
 
 def _ordered(rows: pl.DataFrame, keys: Sequence[str], times: Sequence[str]) -> Positions:

@@ -164,10 +164,16 @@ def _windows(rows: Rows) -> Iterator[pl.DataFrame]:
     """
     height = max(_MOST_ROWS, _WINDOW // rows.width)
     total = int(rows.source.select(pl.len()).collect().item())
+    is_likely = (
+        total <= height
+    )  # To have rows, as its neighbour: looking first costs a second pass over keys and times.
     for first in range(0, total, height):
         window = replace(rows, source=rows.source.slice(first, height))
-        if total <= height or window.count():
-            yield window.frame.collect(engine="streaming")
+        if is_likely or window.count():
+            found = window.frame.collect(engine="streaming")
+            is_likely = found.height > 0
+            if is_likely:
+                yield found
 
 
 def _hash(keys: Iterable[str]) -> pl.Expr:
