@@ -119,6 +119,15 @@ def valkey(valkey_server: ValkeyServer) -> str:
 
 
 @pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """The address of a broker that speaks Kafka's protocol, one for each test process. Tests take their own topics."""
+    from tests.servers.kafka import running_kafka
+
+    with running_kafka() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
     """The endpoint URL of a server that answers as DynamoDB and S3, one for each test process.
 

@@ -28,6 +28,7 @@ LAYERS: dict[str, int] = {
     "materializer": 4,
     "registry": 4,
     "log": 4,
+    "streams": 4,
     "datasets": 4,
     "run": 5,
     "testing": 5,

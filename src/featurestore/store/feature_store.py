@@ -9,13 +9,13 @@ from featurestore.declare.collector import Collector, collected
 from featurestore.instants import Clock, SystemClock
 from featurestore.run.session import Session
 from featurestore.settings import Config, Settings, load_settings
-from featurestore.store.online import Serving
+from featurestore.store.ingesting import Streaming
 from featurestore.store.opening import open_registry
 
 __all__ = ["FeatureStore"]
 
 
-class FeatureStore(Serving):
+class FeatureStore(Streaming):
     """A store over registered functions and declared views.
 
     The default one is ``featurestore.fs``; the functions of the module are its methods. Without arguments the project

@@ -1,0 +1,78 @@
+"""A project that a stream feeds, messages for it, and what the store has of them afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from confluent_kafka import Producer
+
+import featurestore as fs
+from featurestore import Entity, FeatureStore, FeatureView, Field, KafkaSource, RedisStreamSource, types
+from featurestore.run.history import EVENT
+
+__all__ = ["QUICK", "START", "applied", "content", "messages", "produce", "views_of"]
+
+START = datetime(2024, 5, 1, tzinfo=UTC)
+QUICK = {"session.timeout.ms": 4000, "heartbeat.interval.ms": 200, "topic.metadata.refresh.interval.ms": 500}
+"""Options of consumers that notice quickly that another one is gone: no quicker than the broker waits for a group."""
+
+
+def views_of(source: KafkaSource | RedisStreamSource) -> list[FeatureView]:
+    """Return a view of rows and one of windows, both fed by a source. The latter's events have no ids."""
+    user = Entity("user", value_type=types.Int64)
+    schema = [Field("user", types.Int64), Field("amount", types.Float64), Field("shop", types.String)]
+    sums = [fs.agg.sum("amount", "3650d"), fs.agg.count("3650d")]
+    return [
+        FeatureView("payments", source, schema, [user], offline=True),
+        FeatureView("spending", source, schema, [user], offline=True, aggregates=sums),
+    ]
+
+
+def applied(folder: Path, source: KafkaSource | RedisStreamSource) -> FeatureStore:
+    """Return a store whose registry, log and online rows are files in a folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "feature_store.yaml").write_text("project: shop\nregistry: registry.db\n")
+    store = FeatureStore(repo_path=folder)
+    store.apply(views_of(source))
+    return store
+
+
+def messages(count: int, *, start: int = 0) -> list[bytes]:
+    """Return messages of ten users; two that follow each other may be equal but for their place."""
+    return [
+        json.dumps(
+            {
+                "user": n % 10,
+                "at": (START + timedelta(minutes=n // 2)).isoformat(),
+                "amount": n / 8,
+                "shop": f"s{n % 3}",
+            }
+        ).encode()
+        for n in range(start, start + count)
+    ]
+
+
+def produce(servers: str, topic: str, values: Sequence[bytes | None], *, partitions: int = 4) -> None:
+    """Write messages to a topic, in turn to its partitions."""
+    producer = Producer({"bootstrap.servers": servers})
+    for number, value in enumerate(values):
+        producer.produce(topic, value=value, partition=number % partitions)
+    assert producer.flush(30) == 0
+
+
+def content(store: FeatureStore) -> Mapping[str, Any]:
+    """Return what a store has: the rows of the logs, when they became known left out, and what it serves."""
+    log, rows = store._event_log, {}
+    for view in ("payments", "spending"):
+        frames = [pl.read_parquet(file) for file in log.files(view)]
+        columns = ["user", "amount", "shop", EVENT]
+        frame = pl.concat([each.select(columns) for each in frames]) if frames else pl.DataFrame()
+        rows[view] = sorted(frame.rows())
+    users = [{"user": user} for user in range(10)]
+    answer = store.get_online_features(["payments", "spending"], users).to_dict()
+    return rows | {"online": answer}
