@@ -21,6 +21,7 @@ from featurestore.errors import (
 )
 from featurestore.instants import to_micros
 from featurestore.online.memory import MemoryOnlineStore
+from featurestore.registry.memory import MemoryRegistry
 from featurestore.run import _materialize_rows
 from featurestore.run.covering import coverage
 from featurestore.run.materializing import forget
@@ -332,6 +333,19 @@ def test_what_one_store_has_says_nothing_of_another(store: FeatureStore, source:
     assert [one.keys for one in store.materialize_incremental()] == [0]
     store.__dict__["_online_store"] = MemoryOnlineStore()  # As another line of configuration would have it.
     assert [one.keys for one in store.materialize_incremental()] == [1]
+
+
+def test_rows_of_a_registry_that_is_gone_are_nobodys(store: FeatureStore, source: Source) -> None:
+    source.add(1, 1, 1)
+    store.materialize_incremental()
+    before = parts(store).store
+    store.registry = MemoryRegistry("default")
+    store.refresh_registry()
+    source.rows.clear()
+    source.add(2, 2, 2)
+    store.materialize_incremental()
+    assert parts(store).store is before
+    assert len(rows_of_views(store)) == 1
 
 
 # ---- forgetting -------------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from featurestore.engines import _keys
 from featurestore.errors import MissingColumnError
+from featurestore.online.base import VIEW_BYTES, OnlineStore
 from featurestore.planning.retrieval import Table
 from featurestore.rows.layout import Columns, OnlineView, OnlineViews
 from featurestore.rows.types import type_text
-from featurestore.run.online import Online, change_views, drop_retired
+from featurestore.run.online import Online, change_views, drop_retired, online_views
 from featurestore.windows.bounds import longest
 
 if TYPE_CHECKING:
@@ -34,10 +35,18 @@ def publish(online: Online, name: str, table: Table, schema: pl.Schema, *, snaps
         FrameError: keys by which nothing can be looked up.
         UnsupportedValueError: features of a type that is not kept online.
     """
+    if not online_views(online.registry).last_number:
+        _remove_strangers(online.store)
     views = change_views(online.registry, lambda known: kept(known, name, table, schema, snapshots=snapshots))
     if views.retired:
         drop_retired(online.registry, online.store)
     return views[name]
+
+
+def _remove_strangers(store: OnlineStore) -> None:
+    """Remove what a registry that is gone has left in the store: its numbers are about to be given again."""
+    for rows in store.scan():
+        store.delete([key for key, _ in rows if not key.endswith(bytes(VIEW_BYTES))])
 
 
 def kept(known: OnlineViews, name: str, table: Table, schema: pl.Schema, *, snapshots: bool = False) -> OnlineViews:
