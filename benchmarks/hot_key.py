@@ -1,6 +1,6 @@
 """A hot key: 432,000 events in 12 hours, windows read from partial results and edges, and what a push costs.
 
-    python benchmarks/hot_key.py [--events 432000] [--stores memory,lmdb,sqlite,redis,postgresql]
+python benchmarks/hot_key.py [--events 432000] [--stores memory,lmdb,sqlite,redis,postgresql]
 """
 
 from __future__ import annotations
@@ -30,8 +30,14 @@ HOURS = 12
 BEGIN = 1_700_000_000_000_000
 FOLDED: tuple[tuple[str, tuple[Aggregate, ...]], ...] = (
     ("sum 12h", (agg.sum("x", "12h"),)),
-    ("sum, count, mean over 1h, 12h", tuple(make for w in ("1h", "12h") for make in (agg.sum("x", w), agg.count(w), agg.mean("x", w)))),
-    ("std, min, max over 1h, 12h", tuple(make for w in ("1h", "12h") for make in (agg.std("x", w), agg.min("x", w), agg.max("x", w)))),
+    (
+        "sum, count, mean over 1h, 12h",
+        tuple(make for w in ("1h", "12h") for make in (agg.sum("x", w), agg.count(w), agg.mean("x", w))),
+    ),
+    (
+        "std, min, max over 1h, 12h",
+        tuple(make for w in ("1h", "12h") for make in (agg.std("x", w), agg.min("x", w), agg.max("x", w))),
+    ),
     ("first, last, last 5 over 12h", (agg.first("x", "12h"), agg.last("x", "12h"), agg.last_n("x", 5, "12h"))),
 )
 RAW = ("count_distinct 10m (reads its events)", (agg.count_distinct("n", "10m"),))
@@ -52,6 +58,15 @@ def read(store: OnlineStore, reading: Reading, types: Sequence[pl.DataType], now
     """Return the features of the key."""
     rows = [(KEY, store.get([KEY])[0])]
     return WindowValues(reading, types, driven(gather(reading, rows, now), store), now).lists()
+
+
+def _reads(
+    store: OnlineStore, view: OnlineView, aggregates: Sequence[Aggregate], end: int
+) -> Callable[[int], list[list[object]]]:
+    """Return what reads at times a tenth of a second apart."""
+    reading = Reading.of(view, aggregates)
+    types = result_types(reading)
+    return lambda number: read(store, reading, types, end + number * 100_000)
 
 
 def timed(call: Callable[[int], object], times: int) -> str:
@@ -91,12 +106,12 @@ def opened(name: str) -> Iterator[OnlineStore]:
                 options = {"connection_string": server.url}
                 yield stack.enter_context(RedisOnlineStore.of_settings(options, project="hot", folder=folder))
             case "postgresql":
-                from featurestore.online.postgresql import PostgreSQLOnlineStore
+                from featurestore.online.postgresql import PostgresOnlineStore
                 from tests.servers.postgres import running_postgres
 
-                server = stack.enter_context(running_postgres(folder / "lock"))
-                options = {"url": server.url()}
-                yield stack.enter_context(PostgreSQLOnlineStore.of_settings(options, project="hot", folder=folder))
+                postgres = stack.enter_context(running_postgres(folder / "lock"))
+                options = {"url": postgres.url()}
+                yield stack.enter_context(PostgresOnlineStore.of_settings(options, project="hot", folder=folder))
             case _:
                 raise SystemExit(f"no store {name}")
 
@@ -112,11 +127,11 @@ def measure(name: str, history: Sequence[Event], reads: int) -> None:
         begun = time.perf_counter()
         for start in range(0, len(history), 50_000):
             states.add([(KEY, history[start : start + 50_000])], now=end)
-        print(f"{name}: filled in {time.perf_counter() - begun:.1f} s, root of {len(store.get([KEY])[0] or b''):,} bytes")
+        print(
+            f"{name}: filled in {time.perf_counter() - begun:.1f} s, root of {len(store.get([KEY])[0] or b''):,} bytes"
+        )
         for what, aggregates in wanted:
-            reading = Reading.of(view, aggregates)
-            types = result_types(reading)
-            print(f"  read {what:42} {timed(lambda n, r=reading, t=types: read(store, r, t, end + n * 100_000), reads)}")
+            print(f"  read {what:42} {timed(_reads(store, view, aggregates, end), reads)}")
         at = pl.Series([end])
         rows = pl.DataFrame({"x": [1.5], "n": [1]})
 

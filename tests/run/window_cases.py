@@ -65,23 +65,31 @@ class Scene:
 
     def push(self, key: str, rows: Sequence[Row]) -> int:
         """Push rows under an idempotency key, of which only the first push counts; return how many were late."""
-        stamps = [self.pushed.setdefault((key, number), (row, self.now)) for number, row in enumerate(rows)]
-        found = [row for row, _ in stamps]
-        ids = self._ids(found, pushed_ids([key.encode()] * len(rows), range(len(rows))))
-        return self._add(found, ids, [known for _, known in stamps], pushed=True, run=0, replacing=None)
+        for number, row in enumerate(rows):
+            self.pushed.setdefault((key, number), (row, self.now))
+        batches: dict[bytes, list[Event]] = {}
+        self._bring_pushed(key, batches)
+        return self.states.add(list(batches.items()), now=to_micros(self.now)).late
 
     def materialize(self, rows: Sequence[Row], *, twice: bool = False) -> None:
-        """Publish the source anew, as it is now."""
-        known = [row for row in rows if self.known(row) <= self.now]
+        """Publish the source anew, as it is now, and the event log with it."""
+        self.source = [row for row in rows if self.known(row) <= self.now]
         for _ in range(2 if twice else 1):
             self.runs += 1
+            batches: dict[bytes, list[Event]] = {}
+            ids = self._ids(self.source, source_ids(self.runs, 0, len(self.source)))
+            self._bring(self.source, ids, [self.known(row) for row in self.source], batches, run=self.runs)
+            for key in {key for key, _ in self.pushed}:
+                self._bring_pushed(key, batches)
             replacing = Replacing(0, to_micros(self.now), self.runs)
-            ids = self._ids(known, source_ids(self.runs, 0, len(known)))
-            self._add(known, ids, [self.known(row) for row in known], pushed=False, run=self.runs, replacing=replacing)
-            for key in {key for key, _ in self.pushed}:  # The event log is part of the history.
-                self.push(key, [row for (other, _), (row, _) in self.pushed.items() if other == key])
+            self.states.add(list(batches.items()), now=to_micros(self.now), replacing=replacing)
             self.states.sweep(now=to_micros(self.now), replacing=replacing)
-        self.source = known
+
+    def _bring_pushed(self, key: str, batches: dict[bytes, list[Event]]) -> None:
+        found = [(number, row, known) for (other, number), (row, known) in self.pushed.items() if other == key]
+        rows = [row for _, row, _ in found]
+        ids = self._ids(rows, pushed_ids([key.encode()] * len(found), (number for number, _, _ in found)))
+        self._bring(rows, ids, [known for _, _, known in found], batches, run=0)
 
     def _ids(self, rows: Sequence[Row], others: Sequence[bytes]) -> list[bytes]:
         if not self.with_ids:
@@ -89,21 +97,19 @@ class Scene:
         own = event_ids([row["id"] for row in rows])
         return [one or other for one, other in zip(own, others, strict=True)]
 
-    def _add(
-        self,
+    @staticmethod
+    def _bring(
         rows: Sequence[Row],
         ids: Sequence[bytes],
         known: Sequence[datetime],
+        batches: dict[bytes, list[Event]],
         *,
-        pushed: bool,
         run: int,
-        replacing: Replacing | None,
-    ) -> int:
-        records = records_of(rows, known, pushed=pushed, run=run)
-        batches: dict[bytes, list[Event]] = {}
+    ) -> None:
+        """Add events to those of their entities; without a run they are pushed."""
+        records = records_of(rows, known, pushed=not run, run=run)
         for row, identity, record in zip(rows, ids, records, strict=True):
             batches.setdefault(KEYS[row["key"]], []).append((identity, record))
-        return self.states.add(list(batches.items()), now=to_micros(self.now), replacing=replacing).late
 
     # ---- what is true --------------------------------------------------------------------------------------------
 
