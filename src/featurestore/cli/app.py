@@ -35,6 +35,7 @@ _COMMANDS = {
     "materialize-incremental": ("online", "Publish what the online store lacks."),
     "compact": ("online", "Merge the event log, and remove what is left over."),
     "get-online-features": ("reading", "Read the newest values of features."),
+    "ingest": ("ingest", "Read streams into the event log and the online store."),
     "skew": ("skew", "Compare what serving answers with what training would say."),
     "serve": ("serving", "Answer reads and take pushes over HTTP."),
     "keys": ("serving", "Make, list and revoke the API keys of the feature server."),

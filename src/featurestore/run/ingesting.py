@@ -150,6 +150,8 @@ class _Work:
     def run(self, stopped: Callable[[], bool], told: Told) -> Ingested:
         """Read until there is a reason to stop."""
         looked = float("-inf")
+        if not self.stream.is_ordered:
+            self.journal.settle(self.stream.is_open)
         while not stopped() and not self._has_enough():
             batches = self.stream.poll(self._most(), _POLL_SECONDS)
             for batch in batches:

@@ -88,6 +88,14 @@ class Journal:
             if self._put(partition, replace(known, begun=begun, next=place)):
                 return
 
+    def settle(self, is_open: Callable[[Sequence[str]], bool]) -> None:
+        """Note batches as finished that the broker was told of before whoever wrote them was killed."""
+        for key in self.registry.keys(self.key("")):
+            partition = key.removeprefix(self.key(""))
+            for cut in self.read(partition).begun:
+                if not is_open(cut):
+                    self.finish(partition, cut)
+
     def _put(self, partition: str, after: Progress) -> bool:
         said = {"format": _FORMAT, "turn": after.turn + 1, "next": after.next, "begun": after.begun}
         text = json.dumps(said, separators=(",", ":"))

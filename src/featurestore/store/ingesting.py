@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +96,17 @@ class Streaming(Serving):
                 )
 
             return ingest(online, found, opened, how, stopped=stop or (lambda: False), told=on_progress)
+
+    def stream_sources(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the names of the streams that feed views, or that bear the names themselves, each once.
+
+        Raises:
+            ParameterError: one is fed by no stream.
+        """
+        from featurestore.run.ingesting import stream_source
+
+        views = list(self._online().context.known.views.values())
+        return tuple(dict.fromkeys(stream_source(views, each).name for each in names))
 
     def _dead_letters(self, source: str) -> Path:
         folder = (

@@ -94,6 +94,10 @@ class Stream(ABC):
     def commit(self, partition: str, positions: Sequence[str]) -> None:
         """Tell the broker that messages are finished. What it makes of that decides nothing but where tools see us."""
 
+    def is_open(self, positions: Sequence[str]) -> bool:
+        """Return whether the broker has any of these as unfinished. Only streams without an order are asked."""
+        raise NotImplementedError
+
     @abstractmethod
     def lag(self) -> int | None:
         """Return how many messages nobody has finished, of the partitions of this reader; ``None``: not known yet."""

@@ -110,8 +110,7 @@ class RedisStream(Stream):
         with self._named():
             self._client.xack(self.topic, self._group, *positions)
 
-    def is_pending(self, positions: Sequence[str]) -> bool:
-        """Return whether anybody has yet to finish one of these."""
+    def is_open(self, positions: Sequence[str]) -> bool:
         with self._named(), self._client.pipeline(transaction=False) as pipeline:
             for each in positions:
                 pipeline.xpending_range(self.topic, self._group, min=each, max=each, count=1)
