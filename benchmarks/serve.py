@@ -176,8 +176,7 @@ def load(port: int, rows: int, connections: int, seconds: float, results: Any) -
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for key, _ in selector.select(0.1):
-            if not key.data.receive():
-                selector.modify(key.fileobj, selectors.EVENT_READ, key.data)
+            key.data.receive()
     results.put(([one for client in clients for one in client.latencies], sum(client.errors for client in clients)))
 
 
@@ -195,23 +194,22 @@ class _Client:
         self.socket.sendall(self.requests[self.next % len(self.requests)])
         self.next += 1
 
-    def receive(self) -> bool:
+    def receive(self) -> None:
         got = self.socket.recv(1 << 20)
         if not got:
             raise SystemExit("a connection was closed under load")
         self.buffer += got
         end = self.buffer.find(b"\r\n\r\n")
         if end < 0:
-            return True
+            return
         at = self.buffer.find(b"content-length: ", 0, end) + 16
         length = int(self.buffer[at : self.buffer.find(b"\r", at)])
         if len(self.buffer) < end + 4 + length:
-            return True
+            return
         self.latencies.append((time.perf_counter() - self.begun) * 1e6)
         self.errors += not self.buffer.startswith(b"HTTP/1.1 200")
         self.buffer = b""
         self.send()
-        return True
 
 
 def measure(server: Server, rows: int, connections: int, seconds: float) -> dict[str, float]:
@@ -267,10 +265,11 @@ def report(servers: list[Server], given: argparse.Namespace) -> None:
             for server, results in zip(servers, zip(*rounds, strict=True), strict=True):
                 mid = {name: statistics.median(each[name] for each in results) for name in results[0]}
                 rates[server.name] = mid["rate"]
+                errors = sum(each["errors"] for each in results)
                 print(
                     f"{rows:>4}  {connections:>5}  {server.name:<12} {mid['rate']:>8,.0f}  "
                     f"{mid['rate'] / rates['raw']:>6.0%}  {mid['p50']:>6,.0f}  {mid['p99']:>6,.0f}  "
-                    f"{mid['p99'] / mid['p50']:>7.1f}  {mid['cpu']:>6.1f}  {sum(each['errors'] for each in results):>6.0f}",
+                    f"{mid['p99'] / mid['p50']:>7.1f}  {mid['cpu']:>6.1f}  {errors:>6.0f}",
                     flush=True,
                 )
 

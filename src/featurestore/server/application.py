@@ -146,7 +146,7 @@ class Application:
                 call.access = await self.guard.admit(headers.get("authorization"), headers.get("x-api-key"))
             status, kind, body = await answer(call)
             if kind is not JSON:
-                said[0] = "content-type", kind
+                said[:1] = [("content-type", kind)] if kind else []
             counts.rows += call.rows
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  Whatever it is, the client gets an answer.
             problem = self._problem(error, call)

@@ -69,7 +69,8 @@ def serve(
         reload: replace the workers when a file of the repository changes.
 
     Raises:
-        ConfigurationError: it would listen beyond this machine without authentication; or keys that cannot be used.
+        ConfigurationError: it would listen beyond this machine without authentication; or an address or keys that
+            cannot be used.
         MissingDependencyError: granian is not installed.
     """
     jwt = JwtOptions(jwt_key, jwks_url, jwt_audience, jwt_issuer) if jwt_key or jwks_url else None
@@ -90,6 +91,7 @@ def serve(
     )
     _require_safe(options, insecure=insecure)
     _require_files(options)
+    _require_free(options)
     with tempfile.TemporaryDirectory(prefix="featurestore-metrics-") as folder:
         _run(replace(options, metrics=Path(folder)), reload=reload)
 
@@ -127,6 +129,23 @@ def _require_files(options: ServeOptions) -> None:
             found="one of them",
             expected="--tls-cert and --tls-key",
         )
+
+
+def _require_free(options: ServeOptions) -> None:
+    """Try the address: granian would share it with whoever listens there already, and take half of the requests."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((options.host, options.port))
+            tried.listen()
+        except OSError as error:
+            raise ConfigurationError(
+                "the server cannot listen there",
+                found=f"{options.host} port {options.port}: {error.strerror or error}",
+                expected="an address of this machine, and a port that nobody has",
+                fix="choose another one with --host and --port",
+            ) from error
 
 
 def _server(options: ServeOptions) -> Any:

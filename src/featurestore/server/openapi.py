@@ -27,6 +27,17 @@ def _object(required: list[str], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required}
 
 
+_ONE_OF = [
+    {
+        "required": ["features"],
+        "properties": {"features": {"type": "array"}, "feature_service": {"type": "null"}},
+    },
+    {
+        "required": ["feature_service"],
+        "properties": {"feature_service": {"type": "string"}, "features": {"type": "null"}},
+    },
+]
+"""A read names its features, or a service that does."""
 _STATUS = _text(enum=["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "ERROR"])
 _STAMP = _text(format="date-time")
 _MAYBE_TEXT = {"type": ["string", "null"]}
@@ -123,7 +134,8 @@ _PREFER = {
 }
 
 
-def _change(summary: str, body: type, description: str) -> dict[str, Any]:
+def _change(summary: str, body: type, description: str, *, is_empty: bool = False) -> dict[str, Any]:
+    done: dict[str, Any] = {} if is_empty else {"content": {_JSON: {"schema": {}}}}
     return {
         "post": {
             "summary": summary,
@@ -134,7 +146,7 @@ def _change(summary: str, body: type, description: str) -> dict[str, Any]:
             "parameters": [_PREFER],
             "requestBody": _body(body),
             "responses": {
-                "200": {"description": "Done.", "content": {_JSON: {"schema": {}}}},
+                "200": {"description": "Done.", **done},
                 **_errors(400, 401, 403, 404, 405, 409, 413, 415, 422, 500, 503, 504),
             },
         }
@@ -148,7 +160,7 @@ def _told(summary: str, kind: str, schema: dict[str, Any], *errors: int, is_open
             "tags": ["server"],
             "security": [] if is_open else _SECURITY,
             "responses": {
-                "200": {"description": summary, "content": {kind: {"schema": schema}}},
+                "200": {"description": summary, **({"content": {kind: {"schema": schema}}} if kind else {})},
                 **_errors(*errors, 405, 500),
             },
         }
@@ -162,6 +174,8 @@ def document() -> dict[str, Any]:
 
     bodies = (FeastRead, Read, Push, Write, Materialize, MaterializeIncremental)
     _, schemas = msgspec.json.schema_components(bodies, ref_template=_REF + "{name}")
+    for name in ("FeastRead", "Read"):
+        schemas[name]["oneOf"] = _ONE_OF
     return {
         "openapi": "3.1.0",
         "info": {"title": "featurestore", "version": __version__, "description": _ABOUT},
@@ -184,13 +198,14 @@ def document() -> dict[str, Any]:
                 Push,
                 'To the event log and online (`"to": "both"`), or to one of them (`"offline"`, `"online"`). Repeating '
                 "it under the same `idempotency_key` adds nothing.",
+                is_empty=True,
             ),
             "/write-to-online-store": _change("Put rows online", Write, "Training never sees them."),
             "/materialize": _change("Materialize a range of time", Materialize, "Needs the scope `admin`."),
             "/materialize-incremental": _change(
                 "Materialize what is missing", MaterializeIncremental, "Needs the scope `admin`."
             ),
-            "/health": _told("The process answers", _JSON, {}),
+            "/health": _told("The process answers", "", {}),
             "/v1/ready": _told("The stores answer", _JSON, {"$ref": _REF + "Ready"}, 503, 504),
             "/metrics": _told("Counts for Prometheus", "text/plain", _text(), 401, 403, 503, 504, is_open=False),
             "/openapi.json": _told("This document", _JSON, {"type": "object"}),

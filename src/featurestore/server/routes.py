@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["ROUTES", "Answer", "Route"]
 
 Answer = tuple[int, str, bytes]
-"""Status, content type and body."""
+"""Status, content type (empty: there is no content) and body."""
 
 
 @dataclass(frozen=True, slots=True)

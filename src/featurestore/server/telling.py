@@ -51,7 +51,7 @@ class Telling:
 
     async def health(self, call: Call) -> Answer:  # noqa: ARG002  As all routes are called.
         """``GET /health``: the process answers."""
-        return 200, JSON, b""
+        return 200, "", b""
 
     async def ready(self, call: Call) -> Answer:  # noqa: ARG002  As above.
         """``GET /v1/ready``: registry and online store answer too."""

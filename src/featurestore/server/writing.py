@@ -143,7 +143,7 @@ def _done(call: Call, result: Any, body: bytes) -> Answer:
     """Answer as Feast does, or with what became of it where the request prefers that (RFC 7240)."""
     if "return=representation" in (call.headers.get("prefer") or ""):
         return 200, JSON, encode(result)
-    return 200, JSON, body
+    return 200, JSON if body else "", body
 
 
 def _utc(moment: datetime) -> datetime:
