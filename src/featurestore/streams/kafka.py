@@ -75,13 +75,16 @@ class KafkaStream(Stream):
             got = [] if first is None else [first]
             if first is not None and most > 1:
                 got += self._consumer.consume(most - 1, _GATHERING)
-        self._raise_failed()
+            self._raise_failed()
         by_partition: dict[int, list[Message]] = {}
+        places = {} if self._next is None else self._next
         for each in got:
             self._require_sound(each)
-            if self._next is not None and each.partition() in self._next:
-                by_partition.setdefault(each.partition(), []).append(_message(each))
-                self._next[each.partition()] = each.offset() + 1
+            number, place = each.partition(), each.offset()
+            # The first may be of a partition that was taken away, or given back, while the others were waited for.
+            if number in places and place >= places[number]:
+                by_partition.setdefault(number, []).append(_message(each))
+                places[number] = place + 1
         return [Batch(str(number), tuple(messages)) for number, messages in by_partition.items()]
 
     def owned(self, batch: Batch) -> Batch | None:
@@ -197,6 +200,8 @@ class KafkaStream(Stream):
         with self._named():
             consumer = self._kafka.Consumer(self._options)
         try:
+            with self._named():
+                consumer.list_topics(self.topic, timeout=_PATIENCE)  # Else it would wait for ever for brokers in vain.
             consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
         except BaseException:
             consumer.close()
