@@ -11,7 +11,7 @@ import featurestore
 from featurestore.errors import RegistrationError
 from featurestore.feast._refusal import refused, require_unset
 from featurestore.feast._translation import translates
-from featurestore.feast.data_format import StreamFormat
+from featurestore.feast.data_format import AvroFormat, StreamFormat
 from featurestore.feast.field import Field
 
 __all__ = ["DataSource", "KafkaSource", "KinesisSource", "PushMode", "PushSource", "RequestSource"]
@@ -113,8 +113,9 @@ def KafkaSource(  # noqa: N802  # Feast's name, of a class there.
     del watermark_delay_threshold
     written = message_format.name if isinstance(message_format, StreamFormat) else message_format
     servers = kafka_bootstrap_servers or bootstrap_servers
+    schema = message_format.schema_json if isinstance(message_format, AvroFormat) else ""
     return featurestore.KafkaSource(
-        name, timestamp_field, topic, servers, written, batch_source, description, dict(tags or {}), owner
+        name, timestamp_field, topic, servers, written, batch_source, description, dict(tags or {}), owner, schema
     )
 
 
