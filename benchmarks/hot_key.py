@@ -103,7 +103,7 @@ def opened(name: str) -> Iterator[OnlineStore]:
                 from tests.servers.valkey import running_valkey
 
                 server = stack.enter_context(running_valkey())
-                options = {"connection_string": server.url}
+                options = {"url": server.url}
                 yield stack.enter_context(RedisOnlineStore.of_settings(options, project="hot", folder=folder))
             case "postgresql":
                 from featurestore.online.postgresql import PostgresOnlineStore

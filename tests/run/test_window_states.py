@@ -141,7 +141,7 @@ def test_states_in_valkey_are_read_as_the_reference_says(
     valkey_server: ValkeyServer, aggregates: list[Aggregate], actions: list[Any]
 ) -> None:
     valkey_server.empty()
-    options = {"connection_string": valkey_server.url}
+    options = {"url": valkey_server.url}
     with RedisOnlineStore.of_settings(options, project="windows", folder=Path()) as store:
         play(Scene(store, tuple(aggregates), TINY, now=BEGIN), actions)
 
