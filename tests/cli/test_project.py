@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from featurestore import load_settings
+from featurestore import FeatureStore, load_settings
 from featurestore.cli.scaffold import driver_stats, make_project
 from tests.cli.commands import run
 
@@ -77,13 +77,24 @@ def test_an_hour_has_the_same_values_whenever_the_project_is_made() -> None:
     assert early.tail(500).equals(common.tail(500))
 
 
-@pytest.mark.parametrize("template", ["local", "functions"])
+@pytest.mark.parametrize("template", ["local", "functions", "timeseries"])
 def test_the_same_now_makes_the_same_bytes(tmp_path: Path, template: str) -> None:
     contents = []
     for place in ("a", "b"):
         files = [path for path, _ in make_project(tmp_path / place / "shop", template, now=NOW)]
         contents.append([path.read_bytes() for path in files])
     assert contents[0] == contents[1]
+
+
+def test_a_project_of_time_series_works_as_it_is(tmp_path: Path) -> None:
+    run(tmp_path, "init", "--template", "timeseries")
+    assert run(tmp_path, "apply").status == 0
+    with FeatureStore(repo_path=tmp_path) as store:
+        rows = store.get_historical_features("data/labels.parquet", "daily_forecast_v1").to_polars()
+    of_one = rows.filter(store="north", item="tea").sort("date")
+    assert of_one["sold_sum_lag_7_1d"].to_list()[7:] == of_one["target"].to_list()[:-7]
+    assert of_one["sold_sum_lag_1_1d"].to_list()[1:] == of_one["target"].to_list()[:-1]
+    assert of_one["weekday"].to_list() == [day.isoweekday() for day in of_one["date"]]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

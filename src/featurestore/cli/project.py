@@ -26,10 +26,10 @@ _DONE = "Done: {add} added, {change} changed, {remove} removed; {breaking} break
 @click.option(
     "-t",
     "--template",
-    type=click.Choice(["local", "functions"]),
+    type=click.Choice(["local", "functions", "timeseries"]),
     default="local",
     show_default=True,
-    help="local: declared views on files; functions: features as functions.",
+    help="local: declared views on files; functions: features as functions; timeseries: windows over daily sales.",
 )
 @click.pass_obj
 def init(project: Project, directory: Path | None, template: str) -> None:
