@@ -36,6 +36,8 @@ class Said:
 
     message: Message
     rows: tuple[Fields, ...]
+    shape: Mapping[str, Any] | None
+    """The type of each field that has a value; ``None`` where it is not the same in all rows."""
 
 
 def said_by(batch: Batch, read: Reader, transformation: Transformation | None) -> tuple[list[Said], list[DeadLetter]]:
@@ -44,7 +46,8 @@ def said_by(batch: Batch, read: Reader, transformation: Transformation | None) -
     bad: list[DeadLetter] = []
     for message in batch.messages:
         try:
-            good.append(Said(message, _rows(message, read, transformation)))
+            rows = _rows(message, read, transformation)
+            good.append(Said(message, rows, _shape_of(rows)))
         except BadMessageError as error:
             bad.append(DeadLetter(message, str(error)))
     return good, bad
@@ -185,16 +188,21 @@ def _reason(error: FeatureStoreError) -> str:
 
 def _by_shape(places: Iterable[_Place]) -> Iterator[list[_Place]]:
     """Yield messages in groups of which each field has values of one type: a frame of others would convert some."""
+    alone: list[list[_Place]] = []
     groups: list[tuple[dict[str, Any], list[_Place]]] = []
     for place in places:
-        shape = _shape_of(place.said.rows)
+        shape = place.said.shape
+        if shape is None:
+            alone.append([place])
+            continue
         for known, members in groups:
-            if shape is not None and all(known.get(name, kind) == kind for name, kind in shape.items()):
+            if all(known.get(name, kind) == kind for name, kind in shape.items()):
                 known.update(shape)
                 members.append(place)
                 break
         else:
-            groups.append(({} if shape is None else shape, [place]))
+            groups.append((dict(shape), [place]))
+    yield from alone
     yield from (members for _, members in groups)
 
 
