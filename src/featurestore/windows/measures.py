@@ -94,12 +94,12 @@ def function_of(aggregate: Aggregate) -> str:
     return aggregate.of_period if aggregate.function == "lag" else aggregate.function
 
 
-def is_folded(aggregate: Aggregate, types: Mapping[str, str]) -> bool:
+def is_folded(aggregate: Aggregate, types: Mapping[str, str] | None = None) -> bool:
     """Tell whether an aggregate is put together of partial results; otherwise every event of the window is read.
 
     Args:
         aggregate: the feature.
-        types: the texts of the types of the columns.
+        types: the texts of the types of the columns; ``None``: they are such as the function has partial results of.
 
     Example:
         >>> from featurestore.declare.aggregates import count_distinct, sum
@@ -107,8 +107,8 @@ def is_folded(aggregate: Aggregate, types: Mapping[str, str]) -> bool:
         [True, False]
     """
     function = function_of(aggregate)
-    if function not in _FACTS:
-        return False
+    if function not in _FACTS or types is None:
+        return function in _FACTS
     base = base_of(types.get(aggregate.column or "", "Null"))
     if function in _OF_NUMBERS:
         return base in _SUMS

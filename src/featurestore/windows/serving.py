@@ -16,7 +16,7 @@ from featurestore.rows.types import polars_dtype
 from featurestore.windows.decoded import Decoded
 from featurestore.windows.gathering import Gathered, Piece, Reading, Window
 from featurestore.windows.kernel import Events, Windows, evaluate, result_type
-from featurestore.windows.measures import Measure, extreme, function_of
+from featurestore.windows.measures import Measure, extreme, facts_of, function_of
 from featurestore.windows.partials import Partial, finished
 
 __all__ = ["WindowValues", "result_types"]
@@ -58,6 +58,7 @@ class WindowValues:
             one.start = len(records)
             records += [record for _, record in one.events]
         self._beside = Decoded(records, reading.columns)
+        self._parts: dict[tuple[object, ...], _Parts] = {}
 
     def lists(self) -> list[list[Any]]:
         """Return a list of Python values for each feature, as Polars' ``to_list`` gives them."""
@@ -124,19 +125,13 @@ class WindowValues:
         return [None if one is None else self._value(one, window, dtype) for one in self._entities]
 
     def _value(self, one: Gathered, window: Window, dtype: pl.DataType) -> Any:
-        pieces = one.pieces(window, self._beside)
         if window.aggregate.by is None:
-            return self._of_measure(one, pieces, window.aggregate, window.parts[0][1], dtype)
+            return self._of_measure(one, window, window.parts[0][1], dtype)
         fields = {each.name: each.dtype for each in dtype.fields}  # type: ignore[attr-defined]  # A struct.
-        return {
-            name: self._of_measure(one, pieces, window.aggregate, measure, fields[name])
-            for name, measure in window.parts
-        }
+        return {name: self._of_measure(one, window, measure, fields[name]) for name, measure in window.parts}
 
-    def _of_measure(
-        self, one: Gathered, pieces: Sequence[Piece], aggregate: Aggregate, measure: Measure, dtype: Any
-    ) -> Any:
-        found = _Parts(one, pieces, measure)
+    def _of_measure(self, one: Gathered, window: Window, measure: Measure, dtype: Any) -> Any:
+        aggregate, found = window.aggregate, self._parts_of(one, window, measure)
         if aggregate.function == "lag" and not found.count():
             return _missing(aggregate, dtype)
         if aggregate.function == "time_since_last":
@@ -144,16 +139,26 @@ class WindowValues:
             return None if newest is None else self._now - newest
         return _FUNCTIONS[function_of(aggregate)](found, aggregate)
 
+    def _parts_of(self, one: Gathered, window: Window, measure: Measure) -> _Parts:
+        """Return the values of a measure in a window, which functions that need the same of them share."""
+        n, facts = window.aggregate.n, facts_of(window.aggregate, measure)
+        key = (id(one), window.start, window.end, measure.name, facts, n, function_of(window.aggregate) if n else "")
+        found = self._parts.get(key)
+        if found is None:
+            found = self._parts[key] = _Parts(one, one.pieces(window, self._beside), measure)
+        return found
+
 
 class _Parts:
     """The values of one measure in one window: those of events, and what those of whole leaves come to."""
 
-    __slots__ = ("_pieces", "_tree", "measure")
+    __slots__ = ("_partials", "_pieces", "_tree", "measure")
 
     def __init__(self, one: Gathered, pieces: Sequence[Piece], measure: Measure) -> None:
         self._tree = one.tree
         self._pieces = pieces
         self.measure = measure
+        self._partials: dict[bool, Partial] = {}
 
     def count(self) -> int:
         tree, measure = self._tree, self.measure
@@ -183,6 +188,11 @@ class _Parts:
 
     def partial(self, *, moments: bool) -> Partial:
         """Return what all of them come to; with ``moments`` as floats, and with squares."""
+        if moments not in self._partials:
+            self._partials[moments] = self._partial(moments=moments)
+        return self._partials[moments]
+
+    def _partial(self, *, moments: bool) -> Partial:
         measure, tree = self.measure, self._tree
         is_float = measure.is_float or moments
         values: list[Any] = []
