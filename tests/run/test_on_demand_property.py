@@ -100,7 +100,8 @@ def on_demand_step(draw: st.DrawFn, name: str, before: list[Any], people: Featur
 def column_step(draw: st.DrawFn, name: str, before: list[Any], store: FeatureStore) -> Any:
     """Return a column function that refers to features of the view, and takes a field of the request."""
     form = draw(st.sampled_from(["plain", "series", "expression"]))
-    names = ["people:b", "r", *(["people:a"] if form == "plain" else [])]
+    # A field of the request has a type where a parameter is annotated with one, and none if it is null otherwise.
+    names = ["people:b", *(["people:a", "r"] if form == "plain" else [])]
     names += [f"{each.name}:{each.name}" for each in before if each.name.startswith("c")]
     x, y = draw(st.sampled_from(names)), draw(st.sampled_from(names))
     pair = draw(st.sampled_from(PLAIN if form == "plain" else FRAMED))

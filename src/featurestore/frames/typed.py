@@ -43,6 +43,7 @@ _ANNOTATED: Mapping[str, AnyType] = {
 }
 
 
+@lru_cache(1024)
 def annotated_type(annotation: str) -> AnyType | None:
     """Return the type that an annotation of a plain value means, ``| None`` or not; ``None``: of no such value.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from featurestore.dtypes import AnyType, Array, DType, Int64, Set, Struct
 from featurestore.errors import FrameError
 from featurestore.frames import schema_of
 from featurestore.frames.columns import ColumnFunction, add_column
-from featurestore.frames.typed import annotated_type, taker
+from featurestore.frames.typed import Taker, annotated_type, taker
 from featurestore.planning.columns import ColumnStep, plan_columns
 from featurestore.repository.names import AnyFeature
 from featurestore.run.failing import Fail
@@ -18,7 +19,7 @@ from featurestore.run.plain import by_row
 from featurestore.run.running import Running, evaluate, running
 from featurestore.run.session import Session
 
-__all__ = ["add_features", "column_function", "declared_type", "own_params"]
+__all__ = ["PlainColumn", "add_features", "column_function", "declared_type", "own_params"]
 
 
 def add_features(session: Session, frame: Any, features: Sequence[AnyFeature], params: Mapping[str, Any]) -> Any:
@@ -40,16 +41,13 @@ def column_function(session: Session, step: ColumnStep, fail: Fail | None = None
     declared = declared_type(feature)
 
     def called(**arguments: Any) -> Any:
+        if made.dialect == "plain":
+            columns = {name: arguments[name] for name in step.columns}
+            return PlainColumn(session, step, {name: name for name in columns})(columns, fail)
         # Past the cache: a column has no identity to be stored under.
         function = session.decorators.past_cache(feature)
         parent = running()
         note_call(session, parent, feature)
-        if made.dialect == "plain":
-            columns = _plain_inputs(step, arguments)
-            take = None if declared is None else taker(declared)
-            name = f"column function {feature.qualified_name!r}"
-            options = {"take": take, "fail": fail}
-            return evaluate(Running(feature, parent), by_row, (name, function, columns, arguments), options)
         return evaluate(Running(feature, parent), function, (), arguments)
 
     made = ColumnFunction(
@@ -62,6 +60,64 @@ def column_function(session: Session, step: ColumnStep, fail: Fail | None = None
         declared=declared,
     )
     return made
+
+
+class PlainColumn:
+    """A function of plain values, called for each row of lists.
+
+    Args:
+        session: of the store.
+        step: says what the function is handed.
+        places: of each parameter that is a column, the name of the list that it gets.
+    """
+
+    def __init__(self, session: Session, step: ColumnStep, places: Mapping[str, str]) -> None:
+        annotations = {param.name: param.annotation for param in step.feature.params}
+        declared = declared_type(step.feature)
+        self._session = session
+        self._step = step
+        self._inputs = [(name, place, _annotated_taker(annotations[name])) for name, place in places.items()]
+        self._take = None if declared is None else taker(declared)
+        self._name = f"column function {step.feature.qualified_name!r}"
+
+    def __call__(self, columns: Mapping[str, list[Any]], fail: Fail | None) -> list[Any]:
+        """Return the column; ``fail`` takes note of rows on which the function fails, ``None``: the first is raised."""
+        session, feature = self._session, self._step.feature
+        inputs = {name: self._taken(name, take, columns[place]) for name, place, take in self._inputs}
+        # Past the cache: a column has no identity to be stored under.
+        function = session.decorators.past_cache(feature)
+        parent = running()
+        note_call(session, parent, feature)
+        options = {"take": self._take, "fail": fail}
+        return evaluate(  # type: ignore[no-any-return]  # What `by_row` returns.
+            Running(feature, parent), by_row, (self._name, function, inputs, self._step.params), options
+        )
+
+    def _taken(self, name: str, take: Taker | None, values: list[Any]) -> list[Any]:
+        """Return a list in the type that the parameter is annotated with: ``3.0`` reaches an ``int`` as 3."""
+        if take is None:
+            return values
+        try:
+            return [take(value) for value in values]
+        except (TypeError, ValueError, OverflowError) as error:
+            annotation = next(param.annotation for param in self._step.feature.params if param.name == name)
+            raise FrameError(
+                f"column {self._step.columns[name]!r} is not what {self._name} takes",
+                found=str(error),
+                expected=f"{name}: {annotation}",
+                fix="annotate the parameter with the type that the column has, or convert the column",
+            ) from error
+
+
+def _annotated_taker(annotation: str) -> Taker | None:
+    declared = annotated_type(annotation)
+    take = None if declared is None else taker(declared)
+    return partial(_whole, take) if take is not None and declared == Int64 else take
+
+
+def _whole(take: Taker, value: Any) -> Any:
+    """Take a value for an ``int``, for which NaN is no number."""
+    return None if value != value else take(value)  # noqa: PLR0124  Only NaN is not itself.
 
 
 def declared_type(feature: AnyFeature, *, annotated: bool = True) -> AnyType | None:
@@ -78,27 +134,3 @@ def own_params(feature: AnyFeature, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the ``given`` parameters that a function takes."""
     names = {param.name for param in feature.params}
     return {name: value for name, value in given.items() if name in names}
-
-
-def _plain_inputs(step: ColumnStep, arguments: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return columns as lists of the types that parameters are annotated with: ``3.0`` reaches an ``int`` as 3."""
-    annotations = {param.name: param.annotation for param in step.feature.params}
-    return {name: _as_annotated(step, name, arguments.pop(name), annotations[name]) for name in step.columns}
-
-
-def _as_annotated(step: ColumnStep, name: str, values: list[Any], annotation: str) -> list[Any]:
-    declared = annotated_type(annotation)
-    take = None if declared is None else taker(declared)
-    if take is None:
-        return values
-    if declared == Int64:
-        values = [None if value != value else value for value in values]  # noqa: PLR0124  NaN is no whole number.
-    try:
-        return [take(value) for value in values]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise FrameError(
-            f"column {step.columns[name]!r} is not what column function {step.feature.qualified_name!r} takes",
-            found=str(error),
-            expected=f"{name}: {annotation}",
-            fix="annotate the parameter with the type that the column has, or convert the column",
-        ) from error

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from featurestore.errors import FrameError
-from featurestore.frames.typed import annotated_type, taker
-from featurestore.planning.columns import ColumnStep, plan_columns
+from featurestore.frames.typed import Taker, annotated_type, taker
+from featurestore.planning.columns import plan_columns
 from featurestore.planning.computing import Applied, Computed, Computing
-from featurestore.run.columns import column_function, declared_type, own_params
+from featurestore.run.columns import PlainColumn, declared_type, own_params
 from featurestore.run.failing import Fail, Failed
 from featurestore.run.plain import by_lists, by_rows
 from featurestore.run.session import Session
@@ -29,83 +29,113 @@ class OnLists:
     """
 
     def __init__(self, session: Session, computing: Computing, params: Mapping[str, Any]) -> None:
-        self._session = session
-        self._computing = computing
-        self._params = params
-        self._requests = {
-            name: (step, take)
+        self._requests = [
+            (step, field.name, take)
             for step in computing.on_demand
             for source in step.view.requests
-            for name, take in ((field.name, taker(field.dtype)) for field in source.schema)
-            if take is not None
+            for field in source.schema
+            if (take := taker(field.dtype)) is not None
+        ]
+        self._steps = [
+            (step, computing.read_by(step), _View(step) if isinstance(step, Computed) else None)
+            for step in computing.steps
+        ]
+        self._functions = {
+            step.called: _Function(session, step, computing, params)
+            for step in computing.steps
+            if isinstance(step, Applied)
         }
-        self._views = [_view(step) if isinstance(step, Computed) else None for step in computing.steps]
-        self._reads = [computing.read_by(step) for step in computing.steps]
-        self._bound: dict[tuple[int, tuple[str, ...]], ColumnStep] = {}
 
     @staticmethod
     def suits(computing: Computing) -> bool:
         """Tell whether all steps take plain values, and declare the types of what they return."""
         return all(_is_plain(step) for step in computing.steps)
 
-    def run(self, columns: Lists, height: int, failed: Failed) -> None:
-        """Add what is computed to ``columns``, which are those of the request and those that were read."""
-        given = {name: columns[name] for name in self._requests}
-        taken = {name: self._taken(name, values) for name, values in given.items()}
-        for place, step in enumerate(self._computing.steps):
+    def run(self, columns: Lists, height: int) -> tuple[Lists, Failed]:
+        """Return ``columns``, those of the request and those that were read, and what is computed with them.
+
+        Raises:
+            FrameError: a value of the request is not of the type declared for it.
+            MissingColumnError: the request lacks what a column function takes.
+        """
+        taken = {name: _taken(step, name, take, columns[name]) for step, name, take in self._requests}
+        failed = Failed()
+        try:  # At first without any account of failures, which are rare and whose account takes time.
+            return self._carried_out(dict(columns), taken, height, None), failed
+        except Exception:  # noqa: BLE001  Whatever a function of a user raises; it does so again.
+            return self._carried_out(columns, taken, height, failed), failed
+
+    def _carried_out(self, columns: Lists, taken: Lists, height: int, failed: Failed | None) -> Lists:
+        for step, read, view in self._steps:
+            carry_out: _View | _Function = view or self._functions[step.called]
+            if failed is None:
+                carry_out(columns, taken, height, None)
+                continue
             names = [column for _, column in step.made]
-            fail, spoilt = failed.step(step.called, self._reads[place] if failed.rows else (), names)
-            view = self._views[place]
-            if view is not None:
-                assert isinstance(step, Computed)
-                inputs = {
-                    name: taken[name] if name == column and name in taken else columns[column]
-                    for name, column in step.inputs
-                }
-                columns.update(view(inputs, height, fail))
-            else:
-                assert isinstance(step, Applied)
-                values = self._applied(place, step, columns, fail)
-                columns.update((name, values) for name in names)
+            fail, spoilt = failed.step(step.called, read, names)
+            carry_out(columns, taken, height, fail)
             for name in names if spoilt else ():
                 columns[name] = [None if row in spoilt else value for row, value in enumerate(columns[name])]
-
-    def _taken(self, name: str, values: list[Any]) -> list[Any]:
-        step, take = self._requests[name]
-        try:
-            return [take(value) for value in values]
-        except (TypeError, ValueError, OverflowError) as error:
-            raise FrameError(
-                f"column {name!r} is not what {step.called} takes from the request",
-                found=str(error),
-                expected=str(next(f.dtype for source in step.view.requests for f in source.schema if f.name == name)),
-                fix="convert the values, or declare their type in the RequestSource",
-            ) from error
-
-    def _applied(self, place: int, step: Applied, columns: Lists, fail: Fail) -> list[Any]:
-        short = {name: column for name, column in self._computing.short if column in columns and name not in columns}
-        seen = {**{name: columns[column] for name, column in (*short.items(), *step.inputs)}, **columns}
-        key = place, tuple(seen)
-        one = self._bound.get(key)
-        if one is None:
-            given = own_params(step.feature, self._params)
-            (one,) = plan_columns([step.feature], [name for name in seen if not name.startswith("__fs_")], given)
-            self._bound[key] = one
-        made = column_function(self._session, one, fail)
-        arguments = {param: seen[name] for param, name in one.columns.items()}
-        return made.function(**arguments, **one.params)  # type: ignore[no-any-return]  # A list, of a plain function.
+        return columns
 
 
-def _view(step: Computed) -> Callable[..., Lists]:
-    run = by_rows if step.view.singleton else by_lists
-    places = {field.name: place for place, field in enumerate(step.view.schema)}
-    made = [(places[feature], column) for feature, column in step.made]
+class _View:
+    """An on-demand view of mode python."""
 
-    def compute(inputs: Lists, height: int, fail: Fail) -> Lists:
-        found = run(step.view, inputs, height, fail)
-        return {column: found[place] for place, column in made}
+    def __init__(self, step: Computed) -> None:
+        places = {field.name: place for place, field in enumerate(step.view.schema)}
+        self._requested = {field.name for source in step.view.requests for field in source.schema}
+        self._inputs = step.inputs
+        self._made = [(places[feature], column) for feature, column in step.made]
+        self._run = (by_rows if step.view.singleton else by_lists)(step.view)
 
-    return compute
+    def __call__(self, columns: Lists, taken: Lists, height: int, fail: Fail | None) -> None:
+        requested = self._requested
+        inputs = {name: taken[name] if name in requested else columns[column] for name, column in self._inputs}
+        found = self._run(inputs, height, fail)
+        for place, column in self._made:
+            columns[column] = found[place]
+
+
+class _Function:
+    """A column function of plain values."""
+
+    def __init__(self, session: Session, step: Applied, computing: Computing, params: Mapping[str, Any]) -> None:
+        self._session = session
+        self._step = step
+        self._short = computing.short
+        self._params = own_params(step.feature, params)
+        self._made = [column for _, column in step.made]
+        self._bound: dict[tuple[str, ...], PlainColumn] = {}
+
+    def __call__(self, columns: Lists, _taken: Lists, height: int, fail: Fail | None) -> None:
+        del height
+        key = tuple(columns)
+        found = self._bound.get(key)
+        if found is None:
+            found = self._bound[key] = self._found(columns)
+        values = found(columns, fail)
+        for column in self._made:
+            columns[column] = values
+
+    def _found(self, columns: Lists) -> PlainColumn:
+        """Return the function with where it finds its columns, among those that there are."""
+        aliases = {name: column for name, column in self._short if column in columns and name not in columns}
+        seen = {name: name for name in columns if not name.startswith("__fs_")} | aliases | dict(self._step.inputs)
+        (one,) = plan_columns([self._step.feature], list(seen), self._params)
+        return PlainColumn(self._session, one, {param: seen[name] for param, name in one.columns.items()})
+
+
+def _taken(step: Computed, name: str, take: Taker, values: list[Any]) -> list[Any]:
+    try:
+        return [take(value) for value in values]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FrameError(
+            f"column {name!r} is not what {step.called} takes from the request",
+            found=str(error),
+            expected=str(next(f.dtype for source in step.view.requests for f in source.schema if f.name == name)),
+            fix="convert the values, or declare their type in the RequestSource",
+        ) from error
 
 
 def _is_plain(step: Computed | Applied) -> bool:

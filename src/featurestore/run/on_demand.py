@@ -34,7 +34,7 @@ def compute(view: OnDemandFeatureView, inputs: pl.DataFrame, fail: Fail | None =
     """
     if view.mode == "python":
         run = by_rows if view.singleton else by_lists
-        columns = run(view, inputs.to_dict(as_series=False), inputs.height, fail)
+        columns = run(view)(inputs.to_dict(as_series=False), inputs.height, fail)
         made = zip(view.schema, columns, strict=True)
         return pl.DataFrame([typed_series(field.name, values, field.dtype) for field, values in made])
     try:

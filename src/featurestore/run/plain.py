@@ -5,8 +5,8 @@ Training datasets call them by the same code, so that a value is the same in bot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.errors import FeatureStoreError, FrameError, MissingColumnError
@@ -15,53 +15,60 @@ from featurestore.run.failing import Fail, computation_error, first_failing
 
 __all__ = ["by_lists", "by_row", "by_rows"]
 
-Columns = Mapping[str, list[Any]]
+Columns: TypeAlias = Mapping[str, list[Any]]
+Run: TypeAlias = Callable[[Columns, int, "Fail | None"], list[list[Any]]]
+Takers: TypeAlias = Sequence[tuple[str, Taker]]
 _NOTHING: Any = object()
 
 
 # ---- on-demand views ---------------------------------------------------------------------------------------------
 
 
-def by_rows(view: OnDemandFeatureView, inputs: Columns, height: int, fail: Fail | None) -> list[list[Any]]:
-    """Return a column for each feature of a view of mode python whose function takes one row.
+def by_rows(view: OnDemandFeatureView) -> Run:
+    """Return what makes a column for each feature of a view of mode python whose function takes one row.
 
-    Args:
-        view: the view.
-        inputs: what its function is handed, by name.
-        height: the number of rows.
-        fail: takes note of rows on which the function fails, which get nulls; ``None``: the first one is raised.
+    It is called with what the function is handed, by name; the number of rows; and what takes note of rows on which
+    the function fails, which get nulls (``None``: the first one is raised).
     """
-    function, takers, names = view.function, _takers(view), tuple(inputs)
-    made: list[list[Any]] = [[] for _ in takers]
-    for number, values in enumerate(_rows(inputs, height)):
-        answer = _NOTHING
+    function, takers = view.function, _takers(view)
+
+    def run(inputs: Columns, height: int, fail: Fail | None) -> list[list[Any]]:
+        names = tuple(inputs)
+        made: list[list[Any]] = []
+        for values in _rows(inputs, height):
+            answer = _NOTHING
+            try:
+                answer = function(dict(zip(names, values, strict=True)))
+                row = [take(answer[name]) for name, take in takers]
+            except Exception as error:  # Whatever a function of a user raises.
+                told = _told(view, answer, len(made), dict(zip(names, values, strict=True)), error)
+                if fail is None:
+                    raise told from error
+                fail(len(made), told)
+                row = [None] * len(takers)
+            made.append(row)
+        return [list(column) for column in zip(*made, strict=True)] if made else [[] for _ in takers]
+
+    return run
+
+
+def by_lists(view: OnDemandFeatureView) -> Run:
+    """Return what `by_rows` does for a view whose function takes lists."""
+    takers = _takers(view)
+
+    def run(inputs: Columns, height: int, fail: Fail | None) -> list[list[Any]]:
+        def part(start: int, stop: int) -> list[list[Any]]:
+            handed = {name: values[start:stop] for name, values in inputs.items()}
+            return _of_lists(view, takers, view.function(handed), stop - start)
+
         try:
-            answer = function(dict(zip(names, values, strict=True)))
-            row = [answer[name] if take is None else take(answer[name]) for name, take in takers]
-        except Exception as error:
-            told = _told(view, answer, number, dict(zip(names, values, strict=True)), error)
+            return part(0, height)
+        except Exception as error:  # Whatever a function of a user raises.
             if fail is None:
-                raise told from error
-            fail(number, told)
-            row = [None] * len(takers)
-        for column, value in zip(made, row, strict=True):
-            column.append(value)
-    return made
+                raise _located(view, part, inputs, height, error) from error
+            return _singly(view, part, inputs, height, fail)
 
-
-def by_lists(view: OnDemandFeatureView, inputs: Columns, height: int, fail: Fail | None) -> list[list[Any]]:
-    """Return a column for each feature of a view of mode python whose function takes lists; see `by_rows`."""
-
-    def run(start: int, stop: int) -> list[list[Any]]:
-        part = {name: values[start:stop] for name, values in inputs.items()}
-        return _of_lists(view, view.function(part), stop - start)
-
-    try:
-        return run(0, height)
-    except Exception as error:
-        if fail is None:
-            raise _located(view, run, inputs, height, error) from error
-        return _singly(view, run, inputs, height, fail)
+    return run
 
 
 def _singly(
@@ -90,14 +97,14 @@ def _located(
     return computation_error(_name(view), number, {name: values[number] for name, values in inputs.items()}, found)
 
 
-def _of_lists(view: OnDemandFeatureView, answer: Any, height: int) -> list[list[Any]]:
+def _of_lists(view: OnDemandFeatureView, takers: Takers, answer: Any, height: int) -> list[list[Any]]:
     if not isinstance(answer, Mapping):
         raise _no_mapping(view, answer, "a mapping of feature to list of values")
     made = []
-    for field in view.schema:
-        if field.name not in answer:
-            raise MissingColumnError.among(field.name, answer, where=f"the result of {_name(view)}")
-        values = list(answer[field.name])
+    for name, take in takers:
+        if name not in answer:
+            raise MissingColumnError.among(name, answer, where=f"the result of {_name(view)}")
+        values = list(answer[name])
         if len(values) != height:
             raise FrameError(
                 f"{_name(view)} returned another number of rows",
@@ -105,8 +112,10 @@ def _of_lists(view: OnDemandFeatureView, answer: Any, height: int) -> list[list[
                 expected=str(height),
                 fix="return one value for each row, in the same order",
             )
-        take = taker(field.dtype)
-        made.append(values if take is None else [_taken(view, field.name, take, value) for value in values])
+        try:
+            made.append([take(value) for value in values])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _other_type(view, name, error) from error
     return made
 
 
@@ -130,7 +139,7 @@ def _told(
         return MissingColumnError.among(missing[0], answer, where=f"the result of {_name(view)}")
     for name, take in _takers(view):
         try:
-            _taken(view, name, take or _same, answer[name])
+            _taken(view, name, take, answer[name])
         except FrameError as misfit:
             return computation_error(_name(view), number, inputs, misfit)
     return computation_error(_name(view), number, inputs, error)
@@ -158,8 +167,8 @@ def _no_mapping(view: OnDemandFeatureView, answer: object, expected: str) -> Fra
     )
 
 
-def _takers(view: OnDemandFeatureView) -> list[tuple[str, Taker | None]]:
-    return [(field.name, taker(field.dtype)) for field in view.schema]
+def _takers(view: OnDemandFeatureView) -> list[tuple[str, Taker]]:
+    return [(field.name, taker(field.dtype) or _same) for field in view.schema]
 
 
 def _name(view: OnDemandFeatureView) -> str:

@@ -321,15 +321,13 @@ class OnlineResponse:
         return self._listed
 
     def _computed_on_lists(self, quick: OnLists) -> dict[str, list[Any]]:
-        from featurestore.run.failing import Failed
-
-        plan, failed = self._ready.plan, Failed()
+        plan = self._ready.plan
         columns = dict(self._request.columns)
         for view, read in zip(plan.views, self._reads(), strict=True):
             columns.update(zip(view.columns, read.columns, strict=True))
-        quick.run(columns, len(self), failed)
+        made, failed = quick.run(columns, len(self))
         self._count(failed)
-        return {name: columns[name] for name in plan.features}
+        return {name: made[name] for name in plan.features}
 
     def _failures(self) -> Failed:
         self._lists()
