@@ -22,7 +22,7 @@ def may(day: int) -> datetime:
 
 
 @pytest.fixture
-def trips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSource:
+def trips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> featurestore.FileSource:
     monkeypatch.chdir(tmp_path)
     rows = {"driver": [1, 1, 2], "at": [may(1), may(2), may(2)], "fare": [1.5, 2.0, 4.0]}
     pl.DataFrame(rows).write_parquet("trips.parquet")
@@ -36,7 +36,7 @@ def answer(view: featurestore.FeatureView) -> dict[str, list[object]]:
     return found.drop(labels.columns).to_dict(as_series=False)
 
 
-def test_aggregations_are_the_features_of_a_batch_view(trips: FileSource) -> None:
+def test_aggregations_are_the_features_of_a_batch_view(trips: featurestore.FileSource) -> None:
     view = BatchFeatureView(
         name="stats",
         source=trips,
@@ -50,7 +50,7 @@ def test_aggregations_are_the_features_of_a_batch_view(trips: FileSource) -> Non
     assert answer(view) == {"sum_fare_172800s": [3.5, 4.0], "count_fare_86400s": [1, 0], "dearest": [2.0, 4.0]}
 
 
-def test_fields_of_the_schema_that_are_results_are_no_columns(trips: FileSource) -> None:
+def test_fields_of_the_schema_that_are_results_are_no_columns(trips: featurestore.FileSource) -> None:
     total = Aggregation(column="fare", function="sum", name="total")
     schema = [Field(name="fare", dtype=Float64), Field(name="total", dtype=Float64)]
     view = StreamFeatureView(
@@ -64,7 +64,7 @@ def test_fields_of_the_schema_that_are_results_are_no_columns(trips: FileSource)
     assert answer(view) == {"total": [3.5, 4.0]}
 
 
-def test_a_ttl_beside_aggregations_is_warned_of_and_has_no_effect(trips: FileSource) -> None:
+def test_a_ttl_beside_aggregations_is_warned_of_and_has_no_effect(trips: featurestore.FileSource) -> None:
     total = Aggregation(column="fare", function="sum", name="total")
     with pytest.warns(FeatureStoreWarning, match="ttl= of batch feature view 'stats' has no effect"):
         view = BatchFeatureView(
