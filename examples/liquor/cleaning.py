@@ -4,7 +4,7 @@ A line has the columns of the State of Iowa's data: Date, Store Number, Item Num
 and Sale (Dollars). A day is one of Iowa: an order of a day counts from that day on, and is known when the day is over.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -38,7 +38,7 @@ def clean(lines: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataFrame, dict[
     return days, counts
 
 
-def most_ordered(days: pl.DataFrame, before: object, n: int) -> pl.DataFrame:
+def most_ordered(days: pl.DataFrame, before: date, n: int) -> pl.DataFrame:
     """Return the ``n`` items that each store ordered on most days ``before`` a date; later ones would be hindsight."""
     regular = days.filter(pl.col("Date") < before).group_by(KEY).len()
     chosen = regular.sort("store", "len", "item", descending=[False, True, False]).group_by(
@@ -65,12 +65,13 @@ def daily_demand(days: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def weekly_labels(days: pl.DataFrame, since: object) -> pl.DataFrame:
+def weekly_labels(days: pl.DataFrame, since: date) -> pl.DataFrame:
     """Return what is to be forecast every Monday morning: the bottles of the seven days that begin with it.
 
     Only weeks that are over have an outcome; ``target_known_at`` is when: no model may be trained on it before.
     """
     last = days["Date"].max()
+    assert isinstance(last, date)
     demand = daily_demand(days).select(*KEY, "bottles", Date=pl.col("day").dt.convert_time_zone(ZONE).dt.date())
     of_week = demand.group_by(*KEY, week=pl.col("Date").dt.truncate("1w")).agg(
         pl.col("bottles").sum(), began=pl.col("Date").min()

@@ -102,7 +102,7 @@ def scores(judged: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _wape(errors: pl.DataFrame, name: str) -> float | None:
-    return float(errors[name].sum() / errors["target"].sum()) if errors["target"].sum() else None
+    return float(errors[name].sum()) / float(errors["target"].sum()) if errors["target"].sum() else None
 
 
 def show(table: pl.DataFrame) -> None:

@@ -25,7 +25,7 @@ def generated(*, stores: int = 3, items: int = 12, seed: int = 5) -> tuple[pl.Da
     random = np.random.default_rng(seed)
     days = np.arange(DAYS)
     season = 1 + 0.25 * np.sin(2 * np.pi * (days - 80) / 364) + 0.6 * (days % 364 > 330)
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[date, str, str, int, float]] = []
     for store in range(1, stores + 1):
         for item in range(1, items + 1):
             level, trend = random.lognormal(1.8, 0.9), random.normal(0, 0.15)
@@ -36,10 +36,11 @@ def generated(*, stores: int = 3, items: int = 12, seed: int = 5) -> tuple[pl.Da
             for day in days[(days % 7 == 0) | (days % 7 == 3)]:
                 if bottles[day] and random.random() < min(1.0, 0.25 + level / 8):
                     paid = bottles[day] * price[day] * (0.9 if promotion[day] else 1.0)
-                    rows.append((START + timedelta(int(day)), f"S{store}", f"I{item:02}", bottles[day], paid))
-    rows = [(*row[:3], f"INV-{number:08}", int(row[3]), round(float(row[4]), 2)) for number, row in enumerate(rows)]
+                    bought, cost = int(bottles[day]), round(float(paid), 2)
+                    rows.append((START + timedelta(int(day)), f"S{store}", f"I{item:02}", bought, cost))
+    numbered = [(*row[:3], f"INV-{number:08}", *row[3:]) for number, row in enumerate(rows)]
     columns = ["Date", "Store Number", "Item Number", "Invoice/Item Number", "Bottles Sold", "Sale (Dollars)"]
-    lines = pl.DataFrame(rows, schema=columns, orient="row")
+    lines = pl.DataFrame(numbered, schema=columns, orient="row")
     known = pl.DataFrame({"item": [f"I{item:02}" for item in range(1, items + 1)], "pack": [6, 12, 12] * (items // 3)})
     return _soiled(lines, random), known
 
