@@ -49,3 +49,11 @@ def test_a_column_without_a_value_cannot_be_understood(published: Path) -> None:
     done = run(published, "get-online-features", "-e", "driver_id", "-f", VIEW)
     assert done.status == 2
     assert "driver_id=1001" in done.err
+
+
+def test_what_is_computed_at_the_request_takes_its_fields_from_the_command_line(published: Path) -> None:
+    rows = ["-e", "driver_id=1001", "-e", "driver_id=9", "-e", "planned_trips=10", "-e", "planned_trips=10"]
+    asked = ["-f", "driver_forecast:expected_conversions", "-f", f"{VIEW}:conv_rate", "--statuses"]
+    known, unknown = run(published, "get-online-features", *rows, *asked, "--json").json
+    assert known["expected_conversions"] == 10 * known["conv_rate"]
+    assert (unknown["expected_conversions"], unknown["expected_conversions__status"]) == (None, "NULL_VALUE")
