@@ -54,6 +54,11 @@ def test_json_of_another_form_is_422(server: FeatureServer, body: Any) -> None:
     _error(server.post(READ, body), 422, "RequestError")
 
 
+def test_features_and_a_service_are_422_also_once_the_features_are_known(server: FeatureServer) -> None:
+    assert server.post(READ, GOOD).status_code == 200
+    _error(server.post(READ, {**GOOD, "feature_service": "both"}), 422, "RequestError")
+
+
 def test_rows_that_cannot_stand_are_422_and_named(server: FeatureServer) -> None:
     missing = _error(server.post(READ, {**GOOD, "entities": {"rider": [1]}}), 422, "MissingColumnError")
     assert missing["what"] == "no column 'driver_id' in row 0 of entity_rows"

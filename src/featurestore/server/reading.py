@@ -175,7 +175,7 @@ class Reading:
 def _key(asked: Asked) -> Any:
     """Return what equal questions have in common."""
     features = asked.features
-    return (asked.feature_service if features is None else tuple(features), asked.full_feature_names)
+    return (None if features is None else tuple(features), asked.feature_service, asked.full_feature_names)
 
 
 def _names(asked: Asked) -> list[str]:
