@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from featurestore.declare.aggregates import Aggregate
@@ -15,7 +17,7 @@ from featurestore.rows.layout import OnlineView
 from featurestore.rows.merging import numbered
 from featurestore.rows.records import Decoder
 from featurestore.windows.kernel import OTHER, condition
-from featurestore.windows.measures import Measure
+from featurestore.windows.measures import Measure, key_of
 
 __all__ = ["Columns", "Decoded", "Stream"]
 
@@ -48,9 +50,13 @@ class Stream:
 
     def cut(self, low: int, high: int) -> Sequence[Any]:
         """Return the values of the events from position ``low`` to before ``high``."""
+        return self.values[self.span(low, high)]
+
+    def span(self, low: int, high: int) -> slice:
+        """Return where among the values are those of the events from position ``low`` to before ``high``."""
         if isinstance(self.places, range):
-            return self.values[low:high]
-        return self.values[bisect_left(self.places, low) : bisect_left(self.places, high)]
+            return slice(low, high)
+        return slice(bisect_left(self.places, low), bisect_left(self.places, high))
 
     def number(self, low: int, high: int) -> int:
         """Return how many there are."""
@@ -82,6 +88,7 @@ class Decoded:
         self._lists: dict[str, list[Any]] | None = None
         self._frame: pl.DataFrame | None = None
         self._streams: dict[str, Stream] = {}
+        self._keys: dict[str, npt.NDArray[np.int64]] = {}
         self._masks: dict[tuple[str | None, str | None, str | None, tuple[str, ...]], list[bool] | None] = {}
         self.at = [int.from_bytes(record[:8], "big") - OFFSET for record in records]
 
@@ -104,6 +111,15 @@ class Decoded:
         found = self._streams.get(measure.name)
         if found is None:
             found = self._streams[measure.name] = self._stream(measure)
+        return found
+
+    def keys(self, measure: Measure) -> npt.NDArray[np.int64]:
+        """Return the values of a measure that keeps numbers as these (`featurestore.windows.measures.key_of`)."""
+        found = self._keys.get(measure.name)
+        if found is None:
+            values = self.stream(measure).values
+            keys = (key_of(value, measure.text) for value in values)
+            found = self._keys[measure.name] = np.fromiter(keys, np.int64, len(values))
         return found
 
     def _stream(self, measure: Measure) -> Stream:

@@ -16,11 +16,13 @@ from featurestore.rows.types import polars_dtype
 from featurestore.windows.decoded import Decoded
 from featurestore.windows.gathering import Gathered, Piece, Reading, Window
 from featurestore.windows.kernel import Events, Windows, evaluate, result_type
-from featurestore.windows.measures import Measure, extreme, facts_of, function_of
+from featurestore.windows.measures import Measure, extreme, facts_of, from_key, function_of
 from featurestore.windows.partials import Partial, finished
 
 __all__ = ["WindowValues", "result_types"]
 
+_MANY = 32
+"""Events from which on numbers are compared all at once."""
 _TIMES = (pl.Datetime, pl.Duration, pl.Time)
 
 
@@ -215,6 +217,10 @@ class _Parts:
             if events is None:
                 best = self._tree.extreme(self.measure, fact, low, high)
                 found += [] if best is None else [best]
+            elif high - low > _MANY and self.measure.keeps_numbers:
+                keys = events.keys(self.measure)[events.stream(self.measure).span(low, high)]
+                best_key = (keys.max() if greatest else keys.min()) if len(keys) else None
+                found += [] if best_key is None else [from_key(int(best_key), text)]
             else:
                 found += events.stream(self.measure).cut(low, high)
         return extreme(found, text, greatest=greatest) if found else None
