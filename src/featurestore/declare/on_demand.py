@@ -70,7 +70,8 @@ def on_demand_feature_view(
         name: the function's by default.
         mode: what the function computes with: ``"python"``, ``"pandas"`` or ``"polars"``.
         singleton: whether a python function gets and returns one row instead of lists.
-        write_to_online_store: whether it is computed when its sources are written, and stored.
+        write_to_online_store: recorded for tools that read it. The features are computed at the request either way,
+            from the stored rows, so that they are never those of an older version of the function.
         description: one line; the docstring's first by default.
         tags: by name.
         owner: who answers for it.

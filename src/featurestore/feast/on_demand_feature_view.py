@@ -48,7 +48,7 @@ def on_demand_feature_view(
         tags: by name.
         owner: who answers for it.
         org: accepted, and warned of.
-        write_to_online_store: whether it is computed when its sources are written, and stored.
+        write_to_online_store: recorded; the features are computed at the request either way, with the same values.
         singleton: whether a python function gets and returns one row instead of lists.
         track_metrics: accepted, and warned of.
         explode: not supported.

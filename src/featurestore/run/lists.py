@@ -17,6 +17,8 @@ from featurestore.run.session import Session
 __all__ = ["OnLists"]
 
 Lists: TypeAlias = dict[str, list[Any]]
+_NONE = Failed()
+"""No failure; of all reads that have none."""
 
 
 class OnLists:
@@ -59,10 +61,10 @@ class OnLists:
             MissingColumnError: the request lacks what a column function takes.
         """
         taken = {name: _taken(step, name, take, columns[name]) for step, name, take in self._requests}
-        failed = Failed()
         try:  # At first without any account of failures, which are rare and whose account takes time.
-            return self._carried_out(dict(columns), taken, height, None), failed
+            return self._carried_out(dict(columns), taken, height, None), _NONE
         except Exception:  # noqa: BLE001  Whatever a function of a user raises; it does so again.
+            failed = Failed()
             return self._carried_out(columns, taken, height, failed), failed
 
     def _carried_out(self, columns: Lists, taken: Lists, height: int, failed: Failed | None) -> Lists:
