@@ -14,7 +14,6 @@ from featurestore.repository.names import AnyFeature
 from featurestore.repository.parameters import shown
 from featurestore.run.freshness import is_fresh
 from featurestore.run.session import Session
-from featurestore.windows.measures import is_folded
 
 __all__ = ["describe"]
 
@@ -62,9 +61,12 @@ def _options(declaration: Declaration) -> Iterator[str]:
             yield f"{name}: {str(value).removesuffix(', 0:00:00')}"
     if declaration.timeless:
         yield "timeless"
-    reading = [each.name for each in declaration.aggregates if not is_folded(each)]
-    if reading:
-        yield f"online, all events of the window are read for: {', '.join(reading)}"
+    if declaration.aggregates:
+        from featurestore.windows.measures import is_folded
+
+        reading = [each.name for each in declaration.aggregates if not is_folded(each)]
+        if reading:
+            yield f"online, all events of the window are read for: {', '.join(reading)}"
 
 
 def _schema(session: Session, feature: AnyFeature, records: tuple[Materialization, ...]) -> Mapping[str, str]:
