@@ -113,7 +113,7 @@ def test_stopping_under_load_answers_what_was_asked(served: Path, tmp_path: Path
 def test_a_request_that_runs_is_answered_before_the_server_stops(served: Path, tmp_path: Path) -> None:
     with running(served, tmp_path / "log", "--timeout", "60") as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        slow = json.dumps({"features": ["slow"], "entities": {"factor": [3]}}).encode()
+        slow = json.dumps({"features": ["slow"], "entities": {"factor": [70003]}}).encode()
         connection.request("POST", "/get-online-features", slow, HEADERS)
         assert server.get("/health").status_code == 200  # So the one before was taken up.
         server.send(signal.SIGTERM)

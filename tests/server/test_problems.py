@@ -139,7 +139,7 @@ def test_too_many_rows_are_413(server: FeatureServer, path: str, body: Any) -> N
 
 
 def test_what_takes_too_long_is_504(server: FeatureServer) -> None:
-    body = {"features": ["slow"], "entities": {"factor": [8]}}
+    body = {"features": ["slow"], "entities": {"factor": [70008]}}
     _error(server.post(READ, body), 504, "TimeLimitError")
 
 
