@@ -9,7 +9,8 @@ VENV    ?= .venv
 PY      := $(VENV)/bin/python
 UV      := $(VENV)/bin/uv
 STAMP   := $(VENV)/.installed
-WORKERS ?= 2
+# One more than the two cores that tests are made for: many of them wait for servers.
+WORKERS ?= 3
 ARGS    ?=
 MINUTES ?= 10
 
