@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -125,3 +126,30 @@ def test_a_function_that_fails_among_others_only_is_refused(store: FeatureStore)
 
     with pytest.raises(RegistrationError, match="would fail in training and not online"):
         store.apply(view(picky, mode="polars"))
+
+
+def test_a_function_of_plain_values_is_not_tried_with_numbers_that_it_could_count_to(store: FeatureStore) -> None:
+    seen: list[Any] = []
+
+    def of_row(row: dict[str, Any]) -> dict[str, Any]:
+        seen.append(row["a"])
+        return {"y": float(sum(range(row["a"])))}
+
+    made = on_demand(sources=[REQUEST], schema=[Field("y", types.Float64)], name="made", mode="python", singleton=True)(
+        of_row
+    )
+    assert store.apply(made)
+    assert {0, 2, None} == set(seen)
+
+
+def test_a_function_that_answers_otherwise_each_time_is_refused(store: FeatureStore) -> None:
+    numbers = itertools.count()
+
+    def of_row(row: dict[str, Any]) -> dict[str, Any]:
+        return {"y": float(next(numbers))}
+
+    made = on_demand(sources=[REQUEST], schema=[Field("y", types.Float64)], name="made", mode="python", singleton=True)(
+        of_row
+    )
+    with pytest.raises(RegistrationError, match="'y' of 'made' would be one value in training"):
+        store.apply(made)

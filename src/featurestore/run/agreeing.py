@@ -9,6 +9,7 @@ is computed both ways on sampled rows, and refused where the two differ.
 from __future__ import annotations
 
 import datetime as dt
+import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -42,6 +43,7 @@ from featurestore.repository.repository import Repository
 from featurestore.repository.validate import raise_problems
 from featurestore.run.computing import with_computed
 from featurestore.run.failing import Failed
+from featurestore.run.lists import OnLists
 from featurestore.run.session import Session
 from featurestore.run.sources import open_source
 
@@ -51,6 +53,8 @@ _ROWS = 12
 """Rows of each source that are tried."""
 _MOST = 48
 """Rows that are tried in all."""
+_SECONDS = 2.0
+"""How long rows of one feature are tried one by one."""
 _KINDS = (ObjectKind.ON_DEMAND, ObjectKind.FUNCTION)
 _DAY = dt.datetime(2024, 2, 29, 12)
 
@@ -119,7 +123,9 @@ def _problems(session: Session, one: Asked, known: Known, samples: _Samples) -> 
     with suppress(FeatureStoreError):  # Of what cannot be planned here another check says more.
         retrieval, types = _planned(one, known, samples)
         if types is not None:
-            yield from _differences(session, one, retrieval, samples.frame(types))
+            # Python's numbers know no overflow, and a loop over the largest of them no end.
+            frame = samples.frame(types, extremes=not OnLists.suits(retrieval.computing))
+            yield from _differences(session, one, retrieval, frame)
 
 
 def _planned(one: Asked, known: Known, samples: _Samples) -> tuple[Retrieval, dict[str, _Leaf] | None]:
@@ -174,9 +180,9 @@ def _differences(
     columns = list(retrieval.features)
     runs = _Runs(session, retrieval, frame)
     singly, failed = runs.singly()
-    good = [row for row in range(frame.height) if row not in failed]
+    good = [row for row in range(runs.height) if row not in failed]
     whole = [row for row in good if None not in frame.row(row)]
-    for rows in (list(range(frame.height)), good, whole):
+    for rows in (list(range(runs.height)), good, whole):
         together = runs.together(rows)
         if together is None:
             if rows == good and good:
@@ -204,15 +210,27 @@ class _Runs:
         self.error: Exception | None = None
 
     def singly(self) -> tuple[dict[int, pl.DataFrame], set[int]]:
-        """Return what each row is by itself, as serving computes it, and the rows for which functions fail."""
+        """Return what each row is by itself, as serving computes it, and the rows for which functions fail.
+
+        Of a slow function only as many rows are tried as some seconds allow.
+        """
         found: dict[int, pl.DataFrame] = {}
+        end = time.monotonic() + _SECONDS
         for row in range(self._frame.height):
+            if time.monotonic() > end:
+                self._frame = self._frame[:row]
+                break
             failed = Failed()
             with suppress(Exception):
                 made = self._made(self._frame[row : row + 1], failed)
                 if not failed.errors:
                     found[row] = made
         return found, set(range(self._frame.height)) - set(found)
+
+    @property
+    def height(self) -> int:
+        """The number of rows that are tried."""
+        return self._frame.height
 
     def together(self, rows: Sequence[int]) -> pl.DataFrame | None:
         """Return what rows are together, as training computes them; ``None`` where functions fail."""
@@ -272,10 +290,9 @@ class _Leaf:
     real: tuple[Any, ...] = ()
     """Values of the source."""
 
-    @property
-    def values(self) -> list[Any]:
-        """What is tried: an ordinary value first, then those that functions trip over."""
-        return [*_values(self.dtype), None]
+    def values(self, *, extremes: bool) -> list[Any]:
+        """Return what is tried: an ordinary value first, then those that functions trip over."""
+        return [*_values(self.dtype, extremes=extremes), None]
 
 
 def _leaf(dtype: pl.DataType | None) -> _Leaf | None:
@@ -329,13 +346,14 @@ class _Samples:
         return self._frames[source.key]
 
     @staticmethod
-    def frame(leaves: Mapping[str, _Leaf]) -> pl.DataFrame:
+    def frame(leaves: Mapping[str, _Leaf], *, extremes: bool) -> pl.DataFrame:
         """Return the rows to try: ordinary ones but for one column, all columns at their worst, and real ones."""
-        usual = {name: leaf.values[0] for name, leaf in leaves.items()}
-        odd = [{**usual, name: value} for name, leaf in leaves.items() for value in leaf.values]
+        values = {name: leaf.values(extremes=extremes) for name, leaf in leaves.items()}
+        usual = {name: each[0] for name, each in values.items()}
+        odd = [{**usual, name: value} for name, each in values.items() for value in each]
         worst = [
-            {name: leaf.values[min(place, len(leaf.values) - 1)] for name, leaf in leaves.items()}
-            for place in range(max(len(leaf.values) for leaf in leaves.values()))
+            {name: each[min(place, len(each) - 1)] for name, each in values.items()}
+            for place in range(max(map(len, values.values())))
         ]
         real = [
             {name: leaf.real[place] if place < len(leaf.real) else usual[name] for name, leaf in leaves.items()}
@@ -345,11 +363,13 @@ class _Samples:
         return pl.DataFrame([pl.Series(name, [row[name] for row in rows], leaf.dtype) for name, leaf in leaves.items()])
 
 
-def _values(dtype: pl.DataType) -> Iterable[Any]:
+def _values(dtype: pl.DataType, *, extremes: bool) -> Iterable[Any]:
     if dtype.is_integer():
+        if not extremes:
+            return [2, 0]
         ends = pl.select(low=pl.lit(None, dtype).lower_bound(), high=pl.lit(None, dtype).upper_bound())
         low, high = ends.row(0)
-        return [3, 0, high, low]
+        return [2, 0, high, low]
     if dtype.is_float():
         return [2.5, 0.0, -1.0, float("nan"), float("inf")]
     if dtype == pl.Boolean:
