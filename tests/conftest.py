@@ -22,11 +22,11 @@ hypothesis.settings.register_profile(
     "default",
     deadline=None,
     derandomize=False,
-    max_examples=500,
+    max_examples=100,
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.register_profile("long", hypothesis.settings.get_profile("default"), max_examples=5000)
+hypothesis.settings.register_profile("long", hypothesis.settings.get_profile("default"), max_examples=1000)
 hypothesis.settings.load_profile("default")
 
 SHARED = Path(os.environ.get("FEATURESTORE_SHARED") or Path(__file__).parents[2] / "shared")

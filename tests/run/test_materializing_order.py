@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore import FeatureStore
@@ -23,6 +23,7 @@ from featurestore.online.redis import RedisOnlineStore
 from featurestore.online.sqlite import SQLiteOnlineStore
 from featurestore.planning.materializing import Interval, merged_intervals, missing
 from featurestore.rows.order import canonical_row
+from tests.generated import FEW, MANY
 from tests.run.published import SetClock, in_memory, published_rows
 
 START = to_micros(datetime(2024, 5, 1, tzinfo=UTC))
@@ -200,13 +201,11 @@ def _found(store: FeatureStore, name: str) -> dict[int, tuple[Any, ...]]:
     return {user: (*row[:-1], repr(row[-1])) for user, row in found.items()}
 
 
+@MANY
 @given(steps)
 def test_the_greatest_published_row_of_each_key_is_there_in_memory(played: list[Step]) -> None:
     found, expected = play(MemoryOnlineStore(), played)
     assert found == expected
-
-
-few = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def check(opened: Callable[[], OnlineStore], played: list[Step]) -> None:
@@ -215,25 +214,25 @@ def check(opened: Callable[[], OnlineStore], played: list[Step]) -> None:
     assert found == expected
 
 
-@few
+@FEW
 @given(steps)
 def test_the_same_holds_in_lmdb(tmp_path: Path, played: list[Step]) -> None:
     check(lambda: LMDBOnlineStore(tmp_path / f"{uuid.uuid4().hex}.lmdb"), played)
 
 
-@few
+@FEW
 @given(steps)
 def test_the_same_holds_in_sqlite(tmp_path: Path, played: list[Step]) -> None:
     check(lambda: SQLiteOnlineStore(tmp_path / f"{uuid.uuid4().hex}.db"), played)
 
 
-@few
+@FEW
 @given(steps)
 def test_the_same_holds_in_valkey(valkey: str, played: list[Step]) -> None:
     check(lambda: RedisOnlineStore.of_settings({"url": valkey}, project=uuid.uuid4().hex, folder=Path()), played)
 
 
-@few
+@FEW
 @given(steps)
 def test_the_same_holds_in_postgresql(postgres_tcp: str, played: list[Step]) -> None:
     check(lambda: PostgresOnlineStore(postgres_tcp, uuid.uuid4().hex), played)

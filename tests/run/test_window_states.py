@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.declare import aggregates as agg
@@ -23,6 +23,7 @@ from featurestore.online.redis import RedisOnlineStore
 from featurestore.online.sqlite import SQLiteOnlineStore
 from featurestore.testing.online_writers import at_once, in_processes
 from featurestore.windows.states import leaf_bytes
+from tests.generated import FEW, MANY
 from tests.run.window_cases import HALF_HOUR, START, TINY, Scene
 from tests.run.window_writers import KILLED, NOW, add, add_in_process, count_of, events, states_of
 from tests.windows.test_kernel import AGGREGATES, FLOATS, alike
@@ -80,7 +81,7 @@ def check(scene: Scene) -> None:
 def of_one_time(actions: list[Any]) -> list[Any]:
     """Return the same actions with rows of one event id at one time."""
     moved = [
-        [{**row, "at": START + 15 * row["id"] * HALF_HOUR} if row["id"] else row for row in rows or ()]
+        [{**row, "at": START + 15 * row["id"] * HALF_HOUR} if row["id"] is not None else row for row in rows or ()]
         for _, _, rows in actions
     ]
     return [(kind, how, rows) for (kind, how, _), rows in zip(actions, moved, strict=True)]
@@ -89,6 +90,7 @@ def of_one_time(actions: list[Any]) -> list[Any]:
 ASKED = st.lists(AGGREGATES, min_size=1, max_size=4)
 
 
+@MANY
 @given(ASKED, ACTIONS)
 def test_a_read_is_what_the_reference_says_of_all_that_is_known(
     aggregates: list[Aggregate], actions: list[Any]
@@ -97,12 +99,14 @@ def test_a_read_is_what_the_reference_says_of_all_that_is_known(
         play(Scene(store, tuple(aggregates), TINY, now=BEGIN), actions)
 
 
+@MANY
 @given(ASKED, ACTIONS)
 def test_an_event_with_an_identity_counts_once(aggregates: list[Aggregate], actions: list[Any]) -> None:
     with MemoryOnlineStore() as store:
         play(Scene(store, tuple(aggregates), TINY, with_ids=True, now=BEGIN), of_one_time(actions))
 
 
+@MANY
 @given(ASKED, ACTIONS)
 def test_of_versions_of_an_event_with_other_times_the_one_known_first_counts(
     aggregates: list[Aggregate], actions: list[Any]
@@ -114,10 +118,8 @@ def test_of_versions_of_an_event_with_other_times_the_one_known_first_counts(
 
 # ---- every store -------------------------------------------------------------------------------------------------
 
-SOME = settings(max_examples=50)
 
-
-@SOME
+@FEW
 @given(aggregates=ASKED, actions=ACTIONS)
 def test_states_in_lmdb_are_read_as_the_reference_says(
     tmp_path_factory: pytest.TempPathFactory, aggregates: list[Aggregate], actions: list[Any]
@@ -126,7 +128,7 @@ def test_states_in_lmdb_are_read_as_the_reference_says(
         play(Scene(store, tuple(aggregates), TINY, now=BEGIN), actions)
 
 
-@SOME
+@FEW
 @given(aggregates=ASKED, actions=ACTIONS)
 def test_states_in_sqlite_are_read_as_the_reference_says(
     tmp_path_factory: pytest.TempPathFactory, aggregates: list[Aggregate], actions: list[Any]
@@ -135,7 +137,7 @@ def test_states_in_sqlite_are_read_as_the_reference_says(
         play(Scene(store, tuple(aggregates), TINY, now=BEGIN), actions)
 
 
-@SOME
+@FEW
 @given(aggregates=ASKED, actions=ACTIONS)
 def test_states_in_valkey_are_read_as_the_reference_says(
     valkey_server: ValkeyServer, aggregates: list[Aggregate], actions: list[Any]
@@ -146,7 +148,7 @@ def test_states_in_valkey_are_read_as_the_reference_says(
         play(Scene(store, tuple(aggregates), TINY, now=BEGIN), actions)
 
 
-@SOME
+@FEW
 @given(aggregates=ASKED, actions=ACTIONS)
 def test_states_in_postgresql_are_read_as_the_reference_says(
     postgres: str, aggregates: list[Aggregate], actions: list[Any]
@@ -261,3 +263,11 @@ def test_states_lose_by_the_clock_what_no_window_reaches() -> None:
         scene.states.sweep(now=to_micros(scene.now))
         assert sum(len(value) for batch in store.scan() for _, value in batch) < 100
         assert scene.read() == [[0, 0], [0, 0]]
+
+
+def test_events_beside_the_leaves_come_after_what_a_window_cuts_from_the_last_leaf() -> None:
+    with MemoryOnlineStore() as store:
+        scene = Scene(store, (agg.last("n", "12h"), agg.time_since_last("12h")), TINY, now=BEGIN)
+        scene.push("leaf", [_row(BEGIN - timedelta(hours=hours), hours) for hours in (16, 10, 8)])
+        scene.push("beside", [_row(BEGIN - timedelta(hours=4), 4)])
+        assert [column[0] for column in scene.read()] == [4, timedelta(hours=4)]

@@ -20,6 +20,7 @@ from featurestore.instants import from_micros, to_micros
 from featurestore.testing.windows import aggregate_of
 from featurestore.windows.bounds import bounds
 from featurestore.windows.kernel import Events, Windows, evaluate
+from tests.generated import MANY
 
 START = datetime(2024, 3, 9, tzinfo=UTC)  # Chicago puts its clocks forward on the 10th.
 HALF_HOURS = 24 * 12
@@ -125,6 +126,7 @@ def computed(aggregate: Aggregate, events: list[dict[str, Any]], labels: list[da
     return evaluate(aggregate, Events(at, frame), windows).to_list()
 
 
+@MANY
 @given(AGGREGATES, st.lists(EVENT, max_size=12), st.lists(st.integers(-5, HALF_HOURS * 2 + 5), min_size=1, max_size=6))
 def test_every_function_is_what_the_reference_says(
     aggregate: Aggregate, events: list[dict[str, Any]], moments: list[int]

@@ -35,7 +35,7 @@ from featurestore.windows.kernel import result_type
 __all__ = ["EngineConformance", "assert_agrees", "typed"]
 
 _GENERATED = settings(
-    max_examples=max(500, settings().max_examples),
+    max_examples=5 * settings().max_examples,
     deadline=None,
     # An engine keeps nothing between calls, and one exam is written for many subclasses.
     suppress_health_check=[

@@ -243,8 +243,8 @@ class Gathered:
             return [Piece(low, high, beside)]
         read = self.read_of(window)
         found = [(place, 1, Piece(*span, beside)) for place, span in self._beside(low, high, read, beside.at)]
-        found += [(leaf, 1, _cut(self.leaves[leaf].decoded, window)) for leaf in read - self.between]
         cuts = {place + 1 for place, _, _ in found}
+        found += [(leaf, 0, _cut(self.leaves[leaf].decoded, window)) for leaf in read - self.between]
         found += [(span[1] - 1, 0, Piece(*span, None)) for span in _runs(self._inside(window), read, cuts)]
         return [piece for _, _, piece in sorted(found, key=_place)]
 
