@@ -268,6 +268,7 @@ def test_states_lose_by_the_clock_what_no_window_reaches() -> None:
 def test_events_beside_the_leaves_come_after_what_a_window_cuts_from_the_last_leaf() -> None:
     with MemoryOnlineStore() as store:
         scene = Scene(store, (agg.last("n", "12h"), agg.time_since_last("12h")), TINY, now=BEGIN)
-        scene.push("leaf", [_row(BEGIN - timedelta(hours=hours), hours) for hours in (16, 10, 8)])
-        scene.push("beside", [_row(BEGIN - timedelta(hours=4), 4)])
-        assert [column[0] for column in scene.read()] == [4, timedelta(hours=4)]
+        scene.push("leaf", [_row(BEGIN - timedelta(hours=hours), hours) for hours in (10, 8, 6)])
+        scene.now += timedelta(hours=3)
+        scene.push("beside", [_row(BEGIN, 0)])
+        assert [column[0] for column in scene.read()] == [0, timedelta(hours=3)]
