@@ -42,8 +42,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "spark" in fixtures:
             # One test process gets all of them, so that one Java serves.
             item.add_marker(pytest.mark.xdist_group("spark"))
+        elif _shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
         if item.get_closest_marker("shared_data") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
+
+
+def _shares_with_its_module(item: pytest.Item) -> bool:
+    """Whether a test uses what is made once a module: made once then, not once in each test process."""
+    definitions = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}  # Nowhere public.
+    return any(each.scope == "module" for found in definitions.values() for each in found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
