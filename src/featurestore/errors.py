@@ -20,6 +20,7 @@ whether trying again can help.
     │   ├── StaleMaterializationError             what is stored was made by other code
     │   └── UnsupportedValueError (ValueError)    a value or type that the back end cannot hold
     ├── ComputationError (RuntimeError)           a feature's function that failed
+    ├── VerificationError (ValueError)            values that depend on who computes them
     ├── FingerprintError                          code whose identity cannot be established
     ├── ConfigurationError (ValueError)           a setting that cannot be used
     ├── StoreUnavailableError (ConnectionError)   a back end that does not answer; Transient
@@ -57,6 +58,7 @@ __all__ = [
     "Transient",
     "UnknownNameError",
     "UnsupportedValueError",
+    "VerificationError",
     "closest",
 ]
 
@@ -212,6 +214,10 @@ class UnsupportedValueError(MaterializationError, Terminal, ValueError):
 
 class ComputationError(FeatureStoreError, RuntimeError):
     """A feature's function failed. Names the feature, the row and what the function was handed."""
+
+
+class VerificationError(FeatureStoreError, Terminal, ValueError):
+    """Values that depend on who computes them: the reference, an engine, or the online path. Shows the smallest case."""
 
 
 class FingerprintError(FeatureStoreError, Terminal):

@@ -32,12 +32,12 @@ def test_help_and_version_load_no_library_for_data(option: str) -> None:
 
 def test_help_lists_every_command_with_a_line(tmp_path: Path) -> None:
     done = run(tmp_path, "--help")
-    assert all(f"\n  {name} " in done.out for name in app.list_commands(None))  # type: ignore[arg-type]
+    assert all(f"\n  {name} " in done.out for name in app.list_commands(None))  # type: ignore[arg-type]  # No context is needed.
 
 
-@pytest.mark.parametrize("name", app.list_commands(None))  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", app.list_commands(None))  # type: ignore[arg-type]  # No context is needed.
 def test_the_help_of_a_command_has_an_example(name: str) -> None:
-    command = app.get_command(None, name)  # type: ignore[arg-type]
+    command = app.get_command(None, name)  # type: ignore[arg-type]  # No context is needed.
     assert command is not None
     assert command.help
     assert "Example: featurestore " in str(command.epilog)

@@ -34,7 +34,7 @@ def test_a_call_with_wrong_arguments_is_refused_in_pythons_words(fs: FeatureStor
 
     fs.add_decorator(memory.decorator)
     with pytest.raises(TypeError, match=r"takes 1 positional argument but 2 were given"):
-        f(1, 2)  # type: ignore[call-arg]
+        f(1, 2)  # type: ignore[call-arg]  # What is refused.
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_column_function_called_by_hand_is_computed(fs: FeatureStore) -> None:
 
     fs.add_decorator(MemoryMaterializer(on_miss="materialize").decorator)
     assert minor(pd.Series([3, 30])).to_list() == [True, False]
-    assert bool(minor(3)) is True  # type: ignore[arg-type]
+    assert bool(minor(3)) is True  # type: ignore[arg-type]  # A column, when it is called.
     assert fs.add_features(pd.DataFrame({"age": [3]}), minor)["minor"].to_list() == [True]
 
 

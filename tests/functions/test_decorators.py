@@ -44,7 +44,7 @@ def registered(fs: FeatureStore, name: str = "tests.one.f", result: Any = None) 
         return {1: when} if result is None else result
 
     feature = fs.register_feature(name=name, entity="id")(f)
-    feature.calls = calls  # type: ignore[attr-defined]
+    feature.calls = calls  # type: ignore[attr-defined]  # Its own attribute.
     return feature
 
 
@@ -144,7 +144,7 @@ def test_a_decorator_that_returns_no_function_is_named(fs: FeatureStore) -> None
 
 def test_what_cannot_be_called_is_no_decorator(fs: FeatureStore, memory: MemoryMaterializer) -> None:
     with pytest.raises(RegistrationError, match=r"materializer\.decorator"):
-        fs.add_decorator(memory)  # type: ignore[arg-type]
+        fs.add_decorator(memory)  # type: ignore[arg-type]  # What is refused.
 
 
 def test_the_materializer_with_the_most_specific_prefix_serves(fs: FeatureStore) -> None:

@@ -283,7 +283,7 @@ def test_an_unknown_kind_is_an_error_before_anything_runs(fs: FeatureStore) -> N
         raise AssertionError
 
     with pytest.raises(UnknownNameError, match="did you mean 'pandas'"):
-        fs.get_features(f, as_="panda")  # type: ignore[arg-type]
+        fs.get_features(f, as_="panda")  # type: ignore[arg-type]  # What is refused.
 
 
 def test_a_mapping_is_a_table_with_one_value_column(fs: FeatureStore) -> None:

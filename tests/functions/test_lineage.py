@@ -65,7 +65,7 @@ def test_parameters_are_inherited_from_with_params_where_they_are_not_passed_by_
 
     @fs.register_feature(name="tests.derived", entity="id")
     def derived() -> dict[int, str]:
-        return base()  # type: ignore[call-arg]
+        return base()  # type: ignore[call-arg]  # A parameter is filled in.
 
     @fs.register_feature(name="tests.fixed", entity="id")
     def fixed(when: int) -> dict[int, str]:

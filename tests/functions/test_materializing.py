@@ -349,7 +349,7 @@ def days(fs: FeatureStore, materializer: Materializer, clock: SetClock) -> Any:
 
 
 def left(materializer: Materializer, f: Any) -> list[Any]:
-    return [each.params["when"].day for each in materializer.list_materializations(f)]  # type: ignore[attr-defined]
+    return [each.params["when"].day for each in materializer.list_materializations(f)]  # type: ignore[attr-defined]  # A feature's result is untyped.
 
 
 def test_delete_removes_what_has_the_parameters(days: Any, materializer: Materializer) -> None:

@@ -40,7 +40,7 @@ def two_joined(fs: FeatureStore, materializer: Materializer) -> pl.LazyFrame:
     fs.add_decorator(materializer.decorator)
     for feature in (n, m):
         materializer.materialize(feature, when=datetime(2024, 5, 1))
-    return fs.with_params(when=Last()).get_features(n, m)  # type: ignore[no-any-return]
+    return fs.with_params(when=Last()).get_features(n, m)  # type: ignore[no-any-return]  # A feature's result is untyped.
 
 
 def test_postgresql_finds_a_user_of_two_joined_features_by_their_indexes(

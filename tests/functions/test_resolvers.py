@@ -206,7 +206,7 @@ def test_a_derived_feature_inherits_what_was_resolved(fs: FeatureStore, memory: 
 
     @fs.register_feature(name="tests.derived", entity="id")
     def derived() -> pl.LazyFrame:
-        return a().rename({"a": "derived"})  # type: ignore[no-any-return]
+        return a().rename({"a": "derived"})  # type: ignore[no-any-return]  # A feature's result is untyped.
 
     fs.add_decorator(memory.decorator)
     memory.materialize(a, when=day(1))

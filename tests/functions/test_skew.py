@@ -54,7 +54,7 @@ def test_what_a_callee_inherited_is_served_only_where_it_would_inherit_it_again(
 def test_a_call_by_hand_within_another_context_is_not_answered_from_there(fs: FeatureStore, chain: Any) -> None:
     @fs.register_feature(name="tests.top")
     def top(when: int) -> dict[int, str]:
-        return chain(when, app="y")  # type: ignore[no-any-return]
+        return chain(when, app="y")  # type: ignore[no-any-return]  # A feature's result is untyped.
 
     def asked() -> Any:
         return fs.with_params(when=1, app="x").get_features(top, as_="polars").rows()
@@ -77,7 +77,7 @@ def test_an_inherited_parameter_is_part_of_what_a_result_is_called(
 
     @fs.register_feature(name="tests.derived")
     def derived(when: int) -> dict[int, str]:
-        return f(when)  # type: ignore[no-any-return]
+        return f(when)  # type: ignore[no-any-return]  # A feature's result is untyped.
 
     fs.add_decorator(memory.decorator)
     memory.materialize(derived, when=1)
@@ -198,7 +198,7 @@ def test_parameters_given_by_hand_inside_a_feature_are_its_own_business(
 
     @fs.register_feature(name="tests.outer")
     def outer(when: int) -> pl.LazyFrame:
-        return fs.with_params(when=when, app="fixed").get_features("f")  # type: ignore[no-any-return]
+        return fs.with_params(when=when, app="fixed").get_features("f")  # type: ignore[no-any-return]  # A feature's result is untyped.
 
     fs.add_decorator(memory.decorator)
     memory.materialize(outer, when=1)

@@ -32,6 +32,7 @@ LAYERS: dict[str, int] = {
     "datasets": 4,
     "run": 5,
     "testing": 5,
+    "verification": 6,
     "settings": 6,
     "adapters": 6,
     "store": 7,

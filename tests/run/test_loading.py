@@ -89,7 +89,7 @@ def test_a_folder_without_an_init_file_is_not_taken_for_a_package_elsewhere(
 def test_a_module_that_was_imported_before_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _repository(tmp_path, my_own_stats=VIEW)
     monkeypatch.syspath_prepend(tmp_path)
-    import my_own_stats  # type: ignore[import-not-found]
+    import my_own_stats  # type: ignore[import-not-found]  # Made by the test.
 
     assert any(each is my_own_stats.stats for each in load_repository(tmp_path).objects)
 
@@ -97,7 +97,7 @@ def test_a_module_that_was_imported_before_is_used_as_it_is(tmp_path: Path, monk
 def test_the_users_import_afterwards_gives_the_same_module(tmp_path: Path) -> None:
     folder = _repository(tmp_path, later_stats=VIEW)
     objects = load_repository(folder).objects
-    import later_stats  # type: ignore[import-not-found]
+    import later_stats  # type: ignore[import-not-found]  # Made by the test.
 
     assert any(each is later_stats.stats for each in objects)
 

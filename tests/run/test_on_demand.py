@@ -189,7 +189,7 @@ def of_expression(age: pl.Expr) -> pl.Expr:
 
 
 def of_any(age: featurestore.Column) -> Any:
-    return age + 1  # type: ignore[operator]
+    return age + 1  # type: ignore[operator]  # A column, when it is called.
 
 
 def of_array(age: np.ndarray) -> np.ndarray:

@@ -107,13 +107,13 @@ def column_step(draw: st.DrawFn, name: str, before: list[Any], store: FeatureSto
     pair = draw(st.sampled_from(PLAIN if form == "plain" else FRAMED))
 
     def of_values(x: float | None, y: float | None) -> float | None:
-        return pair(x, y)  # type: ignore[no-any-return]
+        return pair(x, y)  # type: ignore[no-any-return]  # A feature's result is untyped.
 
     def of_series(x: pl.Series, y: pl.Series) -> pl.Series:
-        return pair(x, y)  # type: ignore[no-any-return]
+        return pair(x, y)  # type: ignore[no-any-return]  # A feature's result is untyped.
 
     def of_expression(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-        return pair(x, y)  # type: ignore[no-any-return]
+        return pair(x, y)  # type: ignore[no-any-return]  # A feature's result is untyped.
 
     function: Any = {"plain": of_values, "series": of_series, "expression": of_expression}[form]
     return store.register_feature(name=f"chains.{name}", inputs=[x, y], schema={name: types.Float64})(function)

@@ -91,8 +91,8 @@ def _killed_at(folder: Path, number: int) -> bool:
     if child == 0:
         killing = _Killing(number)
         with LMDBOnlineStore(folder / str(number), sync=False) as store:
-            store.put = killing.before(store.put)  # type: ignore[method-assign]
-            store.delete = killing.before(store.delete)  # type: ignore[method-assign]
+            store.put = killing.before(store.put)  # type: ignore[method-assign]  # Dies on the way.
+            store.delete = killing.before(store.delete)  # type: ignore[method-assign]  # Dies on the way.
             add(store, 0, KILLED)
         os._exit(0)
     _, status = os.waitpid(child, 0)

@@ -101,7 +101,7 @@ class Feature(Generic[P, R]):
         """Names of those that cannot."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return dispatch.current().call(self, args, kwargs)  # type: ignore[no-any-return]
+        return dispatch.current().call(self, args, kwargs)  # type: ignore[no-any-return]  # Untyped beyond here.
 
     @property
     def name(self) -> str:

@@ -96,7 +96,7 @@ class OnlineResponse:
         if kind != "torch":
             raise not_supported(f"kind={kind!r} of to_tensor()", instead="make it of response.response.to_numpy()")
         try:
-            import torch  # type: ignore[import-not-found,unused-ignore]
+            import torch  # type: ignore[import-not-found,unused-ignore]  # No part of any extra.
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
                 "a tensor needs torch, which is not installed", expected="PyTorch", fix="pip install torch"

@@ -294,7 +294,7 @@ def _read_record(values: list[Any], where: Where) -> tuple[pl.Series, Form]:
     columns, forms = {}, {}
     for name in names:
         column = [None if value is None else value[name] for value in values]
-        columns[name], forms[name] = read(column, where=lambda i, n=name: f"{n!r} of {where(i)}", records=True)  # type: ignore[misc]
+        columns[name], forms[name] = read(column, where=lambda i, n=name: f"{n!r} of {where(i)}", records=True)  # type: ignore[misc]  # A default binds the name.
     rows = pl.DataFrame({"record": pl.DataFrame(columns).to_struct(), "present": [v is not None for v in values]})
     record = rows.select(pl.when("present").then("record")).to_series()
     return record, {"kind": "record", "fields": forms}

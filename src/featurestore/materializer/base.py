@@ -226,7 +226,7 @@ class Materializer(ABC):
         """
 
         def answered(*args: P.args, **kwargs: P.kwargs) -> R:
-            return dispatch.current().answer(self, function, args, kwargs)  # type: ignore[no-any-return]
+            return dispatch.current().answer(self, function, args, kwargs)  # type: ignore[no-any-return]  # Untyped beyond here.
 
         return update_wrapper(answered, function)
 
@@ -245,7 +245,7 @@ class Materializer(ABC):
             ParameterError: a missing, unknown or unidentifiable parameter.
             UnsupportedValueError: a result that this back end cannot hold.
         """
-        return dispatch.current().store_result(self, feature, params, force=force)  # type: ignore[no-any-return]
+        return dispatch.current().store_result(self, feature, params, force=force)  # type: ignore[no-any-return]  # Untyped beyond here.
 
     def materialize_range(self, feature: Any, *, progress: bool = True, **params: Any) -> Materializations:
         """Backfill: materialize each point of the grids among ``params`` (`every`, lists) that has no fresh result.
@@ -255,7 +255,7 @@ class Materializer(ABC):
         Returns:
             The records of all points, those that were there already included, in the grid's order.
         """
-        return dispatch.current().materialize_range(self, feature, params, progress=progress)  # type: ignore[no-any-return]
+        return dispatch.current().materialize_range(self, feature, params, progress=progress)  # type: ignore[no-any-return]  # Untyped beyond here.
 
     def list_materializations(self, feature: Any = None) -> Materializations:
         """Return what is stored of ``feature`` (``None``: of all), ordered by name, parameters and age."""
@@ -270,7 +270,7 @@ class Materializer(ABC):
         Raises:
             NotMaterializedError: no fresh result is stored; says what is.
         """
-        return dispatch.current().scan(self, feature, params)  # type: ignore[no-any-return]
+        return dispatch.current().scan(self, feature, params)  # type: ignore[no-any-return]  # Untyped beyond here.
 
     def delete(self, feature: Any, *, dry_run: bool = False, **params: Any) -> Materializations:
         """Remove the results of ``feature`` whose parameters include ``params`` (none given: all of them).

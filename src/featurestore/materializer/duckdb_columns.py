@@ -104,7 +104,7 @@ def _is_native(dtype: pl.DataType) -> bool:
             return has_items and _is_native(dtype.inner)  # type: ignore[arg-type]  # an instance holds instances
         case pl.Struct():
             names = {field.name.casefold() for field in dtype.fields if _is_plain(field.name)}
-            return len(names) == len(dtype.fields) > 0 and all(_is_native(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]
+            return len(names) == len(dtype.fields) > 0 and all(_is_native(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]  # An instance holds instances.
         case pl.Int128() | pl.UInt128() | pl.Float16() | pl.Datetime() | pl.Decimal():
             return False
     return dtype.is_numeric() or isinstance(dtype, (pl.Boolean, pl.String, pl.Binary, pl.Date))

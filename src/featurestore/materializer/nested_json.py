@@ -48,7 +48,7 @@ def _safe_type(dtype: pl.DataType) -> pl.DataType:
         case pl.List() | pl.Array():
             return pl.List(_safe_type(dtype.inner))  # type: ignore[arg-type]  # an instance holds instances
         case pl.Struct():
-            return pl.Struct({field.name: _safe_type(field.dtype) for field in dtype.fields})  # type: ignore[arg-type]
+            return pl.Struct({field.name: _safe_type(field.dtype) for field in dtype.fields})  # type: ignore[arg-type]  # An instance holds instances.
         case pl.Boolean() | pl.Null():
             return pl.Boolean()
         case pl.UInt64() | pl.Int128() | pl.UInt128():
@@ -62,11 +62,11 @@ def _safe(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
     match dtype:
         case pl.List():
-            return value.list.eval(_safe(pl.element(), dtype.inner))  # type: ignore[arg-type]
+            return value.list.eval(_safe(pl.element(), dtype.inner))  # type: ignore[arg-type]  # An instance holds instances.
         case pl.Array():
-            return value.arr.to_list().list.eval(_safe(pl.element(), dtype.inner))  # type: ignore[arg-type]
+            return value.arr.to_list().list.eval(_safe(pl.element(), dtype.inner))  # type: ignore[arg-type]  # An instance holds instances.
         case pl.Struct():
-            fields = [_safe(value.struct.field(f.name), f.dtype).alias(f.name) for f in dtype.fields]  # type: ignore[arg-type]
+            fields = [_safe(value.struct.field(f.name), f.dtype).alias(f.name) for f in dtype.fields]  # type: ignore[arg-type]  # An instance holds instances.
             return pl.when(value.is_not_null()).then(pl.struct(fields))
         case pl.Binary():
             return value.bin.encode("hex")
@@ -83,12 +83,12 @@ def _restored(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
     match dtype:
         case pl.List():
-            return value.list.eval(_restored(pl.element(), dtype.inner))  # type: ignore[arg-type]
+            return value.list.eval(_restored(pl.element(), dtype.inner))  # type: ignore[arg-type]  # An instance holds instances.
         case pl.Array():
-            items = value.list.eval(_restored(pl.element(), dtype.inner))  # type: ignore[arg-type]
+            items = value.list.eval(_restored(pl.element(), dtype.inner))  # type: ignore[arg-type]  # An instance holds instances.
             return items.list.to_array(dtype.size)
         case pl.Struct():
-            fields = [_restored(value.struct.field(f.name), f.dtype).alias(f.name) for f in dtype.fields]  # type: ignore[arg-type]
+            fields = [_restored(value.struct.field(f.name), f.dtype).alias(f.name) for f in dtype.fields]  # type: ignore[arg-type]  # An instance holds instances.
             return pl.when(value.is_not_null()).then(pl.struct(fields))
         case pl.Binary():
             return value.str.decode("hex")

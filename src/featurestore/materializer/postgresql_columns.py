@@ -153,7 +153,7 @@ def _is_kept(dtype: pl.DataType) -> bool:
         case pl.List() | pl.Array():
             return _is_kept(dtype.inner)  # type: ignore[arg-type]  # an instance holds instances
         case pl.Struct():
-            return bool(dtype.fields) and all(_is_kept(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]
+            return bool(dtype.fields) and all(_is_kept(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]  # An instance holds instances.
         case pl.Boolean() | pl.Null() | pl.String() | pl.Categorical() | pl.Enum() | pl.Binary():
             return True
     return dtype.is_numeric() or dtype.is_temporal()
@@ -174,7 +174,7 @@ def _require_values(record: Materialization, values: pl.Series) -> None:
 
 
 def _floor_days(values: pl.Series) -> pl.Series:
-    a_day = _MICROS_A_DAY if values.dtype.time_unit == "us" else _MICROS_A_DAY // 1000  # type: ignore[attr-defined]
+    a_day = _MICROS_A_DAY if values.dtype.time_unit == "us" else _MICROS_A_DAY // 1000  # type: ignore[attr-defined]  # An instance holds instances.
     return values.to_physical() // a_day
 
 

@@ -132,7 +132,7 @@ def _tagged(column: pl.Series, tag: bytes, number: str) -> list[Part]:
     """A byte that says what it is, then the number."""
     records = np.empty(len(column), dtype=[("tag", "u1"), ("number", number)])
     records["tag"] = tag[0]
-    records["number"] = column.fill_null(0).to_numpy()
+    records["number"] = (column.fill_null(0) if column.has_nulls() else column).to_numpy()
     encoded: list[Part] = records.view(f"V{records.itemsize}").tolist()
     for row in column.is_null().arg_true().to_list() if column.has_nulls() else ():
         encoded[row] = None

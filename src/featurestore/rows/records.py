@@ -81,6 +81,41 @@ class Encoder:
             encoded = list(map(b"".join, zip(encoded, *tails, strict=True)))
         return encoded if full_keys is None else list(map(_with_key, encoded, full_keys))
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all records are of one length, so that `encode_with` can make them."""
+        return not self._shape.tails
+
+    def encode_with(
+        self,
+        keys: np.ndarray,
+        rows: pl.DataFrame,
+        *,
+        event: pl.Series,
+        created: pl.Series | None,
+        visible: pl.Series,
+        pushed: bool,
+        run: int,
+    ) -> list[tuple[bytes, bytes]]:
+        """Return a key and a record a row, cut from one block: what `encode` does in less than half the time.
+
+        Args:
+            keys: of the rows, see `featurestore.rows.keys.KeyCodec.block`; none of them is a digest.
+            rows: as for `encode`, and so are the others.
+            event: see there.
+            created: see there.
+            visible: see there.
+            pushed: see there.
+            run: see there.
+
+        Raises:
+            FrameError: as `encode`.
+        """
+        columns = [self._column(rows, name, text) for name, text in self._layout.columns]
+        records = self._heads(event, created, visible, pushed=pushed, run=run, keys=keys)
+        self._fill(records, columns)
+        return list(struct.iter_unpack(f"{keys.itemsize}s{self._shape.size}s", records.view(np_bytes(records))))
+
     def _column(self, rows: pl.DataFrame, name: str, text: str) -> pl.Series:
         found = rows.schema.get(name)
         expected = polars_dtype(text)
@@ -105,8 +140,8 @@ class Encoder:
         records["event"], records["visible"] = _offset(event), _offset(visible)
         if created is not None:
             # The first of all instants would be as none at all.
-            known = np.maximum(_offset(created.fill_null(0)), 1)
-            records["created"] = np.where(created.is_not_null().to_numpy(), known, 0)
+            known = np.maximum(_offset(created.fill_null(0) if created.has_nulls() else created), 1)
+            records["created"] = np.where(created.is_not_null().to_numpy(), known, 0) if created.has_nulls() else known
         records["flags"] = VERSION | (PUSHED if pushed else 0)
         records["layout"], records["run"] = self._number, run
         return records
@@ -148,7 +183,9 @@ def _fixed(slot: Slot, column: pl.Series) -> np.ndarray:
         stored = b"".join([(number or 0).to_bytes(16, "big", signed=signed) for number in numbers])
         return np.frombuffer(stored, dtype="V16")
     physical = column.to_physical()
-    values: np.ndarray = (physical.fill_null(False if slot.code == "?" else 0)).to_numpy()
+    if physical.has_nulls():  # Asking is quick; filling takes a copy, or a while to find that there is nothing to fill.
+        physical = physical.fill_null(False if slot.code == "?" else 0)
+    values: np.ndarray = physical.to_numpy()
     return values
 
 
@@ -160,7 +197,7 @@ def _tail(slot: Slot, column: pl.Series) -> list[bytes]:
 
         return to_bytes(column, slot.text)
     stored = column if isinstance(column.dtype, pl.Binary) else column.cast(pl.String).cast(pl.Binary)
-    tail: list[bytes] = stored.fill_null(b"").to_list()
+    tail: list[bytes] = (stored.fill_null(b"") if stored.has_nulls() else stored).to_list()
     return tail
 
 

@@ -127,7 +127,7 @@ class RetrievalJob:
         """
         rows = self._rows()
         if self._labels.shape.get("kind") != Kind.PANDAS:
-            return convert(rows.drop(self._labels.hidden), "pandas")  # type: ignore[no-any-return]
+            return convert(rows.drop(self._labels.hidden), "pandas")  # type: ignore[no-any-return]  # Its type is the kind.
         import pandas as pd
 
         given = self._labels.given
@@ -178,7 +178,7 @@ class RetrievalJob:
             MissingDependencyError: PyTorch is not installed.
         """
         try:
-            import torch  # type: ignore[import-not-found,unused-ignore]
+            import torch  # type: ignore[import-not-found,unused-ignore]  # No part of any extra.
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
                 "a tensor needs torch, which is not installed", expected="PyTorch", fix="pip install torch"

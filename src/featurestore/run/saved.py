@@ -72,7 +72,7 @@ class SavedDataset:
 
     def to_df(self) -> pd.DataFrame:
         """Return the rows as a pandas frame."""
-        return convert(self.to_polars(), "pandas")  # type: ignore[no-any-return]
+        return convert(self.to_polars(), "pandas")  # type: ignore[no-any-return]  # Its type is the kind.
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as a PyArrow table."""

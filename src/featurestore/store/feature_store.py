@@ -9,13 +9,13 @@ from featurestore.declare.collector import Collector, collected
 from featurestore.instants import Clock, SystemClock
 from featurestore.run.session import Session
 from featurestore.settings import Config, Settings, load_settings
-from featurestore.store.ingesting import Streaming
 from featurestore.store.opening import open_registry
+from featurestore.store.verifying import Verifying
 
 __all__ = ["FeatureStore"]
 
 
-class FeatureStore(Streaming):
+class FeatureStore(Verifying):
     """A store over registered functions and declared views.
 
     The default one is ``featurestore.fs``; the functions of the module are its methods. Without arguments the project

@@ -240,7 +240,7 @@ def _assert_same(answer: pl.Series, expected: Sequence[object]) -> None:
 def typed(value: object, dtype: pl.DataType) -> object:
     """Return a value of the reference, whose sums of nothing know no type, as one of the type ``dtype``."""
     if isinstance(dtype, pl.Struct) and isinstance(value, Mapping):
-        return {name: typed(value[name], part) for name, part in dtype.to_schema().items()}  # type: ignore[arg-type]
+        return {name: typed(value[name], part) for name, part in dtype.to_schema().items()}  # type: ignore[arg-type]  # An instance holds instances.
     return float(value) if isinstance(value, int) and dtype.is_float() else value
 
 

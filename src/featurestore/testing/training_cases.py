@@ -268,12 +268,12 @@ def aggregates(draw: st.DrawFn, fields: Mapping[str, pl.DataType]) -> Aggregate:
         options |= calendar
     match function:
         case "count" | "time_since_last":
-            return getattr(agg, function)(window, **options)  # type: ignore[no-any-return]
+            return getattr(agg, function)(window, **options)  # type: ignore[no-any-return]  # Found by name.
         case "first_n" | "last_n" | "top_k" | "bottom_k":
-            return getattr(agg, function)(column, draw(st.integers(1, 3)), window, **options)  # type: ignore[no-any-return]
+            return getattr(agg, function)(column, draw(st.integers(1, 3)), window, **options)  # type: ignore[no-any-return]  # Found by name.
         case "ewma":
             return agg.ewma(column, draw(st.sampled_from(("1us", "1s", "1h"))), window, **options)
-    return getattr(agg, function)(column, window, **options)  # type: ignore[no-any-return]
+    return getattr(agg, function)(column, window, **options)  # type: ignore[no-any-return]  # Found by name.
 
 
 @st.composite
@@ -312,7 +312,7 @@ def _times(draw: st.DrawFn, height: int, base: int, *, local: str | None, up: bo
     if local is not None and kind != "date":
         # As a local time, so that the repeated hour and the gap lie in the middle of what is drawn.
         nanos = [None if nano is None else nano - _WEST for nano in nanos]
-    dtype = pl.Date() if kind == "date" else pl.Datetime(kind)  # type: ignore[arg-type]
+    dtype = pl.Date() if kind == "date" else pl.Datetime(kind)  # type: ignore[arg-type]  # The unit is a literal there.
     series = pl.Series(TIME, nanos, dtype=pl.Int64).cast(pl.Datetime("ns")).cast(dtype)
     if local is not None:
         whole = series.cast(pl.Datetime("us")).to_list()

@@ -87,7 +87,7 @@ def _value(aggregate: Aggregate, events: Sequence[Event], t: datetime, at: str) 
     if aggregate.function in _LISTS:
         return _LISTS[aggregate.function](values, aggregate.n) or None
     if aggregate.function in ("ewma", "slope"):
-        return _over_time(aggregate, [(event[at], event[aggregate.column]) for event in counted])  # type: ignore[index]
+        return _over_time(aggregate, [(event[at], event[aggregate.column]) for event in counted])  # type: ignore[index]  # It has a column.
     return _FUNCTIONS[aggregate.function](values)
 
 
