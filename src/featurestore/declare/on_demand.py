@@ -70,14 +70,16 @@ def on_demand_feature_view(
         name: the function's by default.
         mode: what the function computes with: ``"python"``, ``"pandas"`` or ``"polars"``.
         singleton: whether a python function gets and returns one row instead of lists.
-        write_to_online_store: recorded for tools that read it. The features are computed at the request either way,
-            from the stored rows, so that they are never those of an older version of the function.
+        write_to_online_store: whether the features are computed when rows of the sources are pushed or materialized,
+            and reads answer what is kept. Of other rows than those, or by other code, nothing is answered: it is
+            computed at the read then, with the same value.
         description: one line; the docstring's first by default.
         tags: by name.
         owner: who answers for it.
 
     Raises:
-        RegistrationError: an unknown mode, no schema or no sources, ``singleton`` in another mode than python.
+        RegistrationError: an unknown mode, no schema or no sources, ``singleton`` in another mode than python, or
+            ``write_to_online_store`` of what stored rows of one entity alone do not say.
 
     Example:
         >>> from featurestore import Field, types
@@ -107,6 +109,9 @@ def on_demand_feature_view(
             fix="leave singleton= out: the function gets a frame",
         )
 
+    if write_to_online_store:
+        _require_stored(name or "", sources, schema)
+
     def declare(function: Callable[..., Any]) -> OnDemandFeatureView:
         chosen = name or function.__name__
         require_name("on-demand feature view", chosen)
@@ -124,3 +129,63 @@ def on_demand_feature_view(
         )
 
     return declare
+
+
+# ---- what can be computed before it is asked for -----------------------------------------------------------------
+
+_UNTYPED = ("Decimal", "Json", "Map", "Uuid")
+"""Types of which values are kept in several ways, so that reading one back need not give the same."""
+
+
+def _require_stored(name: str, sources: Sequence[Input], schema: Sequence[Field]) -> None:
+    """Refuse to keep features that rows of one entity do not decide, or of which the values would not come back."""
+    leaves = [leaf for source in sources for leaf in _leaves(source)]
+    for leaf in leaves:
+        why = _unfit(leaf)
+        if why is not None:
+            raise _unkept(name, *why)
+    entities = dict.fromkeys(_entity(leaf) for leaf in leaves)
+    if len(entities) > 1:
+        found = "sources of " + " and of ".join(", ".join(keys) or "no entity" for keys, _ in entities)
+        raise _unkept(name, found, "sources of one entity, by the same keys")
+    for field in schema:
+        if any(each in str(field.dtype) for each in _UNTYPED):
+            raise _unkept(name, f"feature {field.name!r} of type {field.dtype}", "features of types that say all")
+
+
+def _leaves(source: Input) -> list[Input]:
+    """Return what a source is computed with, at any depth; itself, where it is not computed."""
+    if isinstance(source, OnDemandFeatureView):
+        return [leaf for each in source.sources for leaf in _leaves(each)]
+    return [source]
+
+
+def _unfit(source: Input) -> tuple[str, str] | None:
+    if isinstance(source, RequestSource):
+        names = ", ".join(field.name for field in source.schema)
+        return f"fields of the request: {names}", "sources whose rows are stored"
+    view = source.view if isinstance(source, Projection) else source
+    declared = view if isinstance(view, FeatureView | OnDemandFeatureView) else view.declaration
+    if getattr(declared, "aggregates", ()):
+        return f"window view {view.name!r}, whose values move with the clock", "sources whose rows are stored"
+    if not isinstance(view, FeatureView | OnDemandFeatureView) and not view.entity:
+        return f"function {view.name!r}, which has no rows of its own", "sources whose rows are stored"
+    return None
+
+
+def _entity(source: Input) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    renamed = source.join_key_map if isinstance(source, Projection) else ()
+    view = source.view if isinstance(source, Projection) else source
+    if isinstance(view, FeatureView):
+        keys = [key for each in view.entities for key in ((each,) if isinstance(each, str) else each.join_keys)]
+        return tuple(sorted(keys)), tuple(renamed)
+    return tuple(sorted(getattr(view, "entity", ()) or ())), tuple(renamed)
+
+
+def _unkept(name: str, found: str, expected: str) -> RegistrationError:
+    return RegistrationError(
+        f"features of on-demand feature view {name!r} cannot be computed when rows are written",
+        found=found,
+        expected=expected,
+        fix="leave write_to_online_store= out: they are computed at the request, with the same values",
+    )

@@ -48,7 +48,8 @@ def on_demand_feature_view(
         tags: by name.
         owner: who answers for it.
         org: accepted, and warned of.
-        write_to_online_store: recorded; the features are computed at the request either way, with the same values.
+        write_to_online_store: whether the features are computed when rows are pushed or materialized. Of a view that
+            takes fields of the request it is passed over, with a warning: it is computed at the request.
         singleton: whether a python function gets and returns one row instead of lists.
         track_metrics: accepted, and warned of.
         explode: not supported.
@@ -80,6 +81,9 @@ def on_demand_feature_view(
     left_undone(what, instead="leave it out", track_metrics=track_metrics)
     chosen = one_spelling(what, schema=list(schema or ()) or None, features=list(features or ()) or None)
     given = one_spelling(what, sources=list(sources or ()) or None, inputs=list((inputs or {}).values()) or None)
+    if write_to_online_store and any(isinstance(each, featurestore.RequestSource) for each in given or ()):
+        left_undone(what, instead="leave it out: fields of the request are known at reads", write_to_online_store=True)
+        write_to_online_store = False
     return featurestore.on_demand_feature_view(
         sources=given or (),
         schema=chosen or (),

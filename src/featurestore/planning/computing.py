@@ -5,7 +5,7 @@ Training datasets and online reads carry out the same steps, on the same columns
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from featurestore.declare.on_demand import OnDemandFeatureView
@@ -100,6 +100,19 @@ class Computing:
     def hidden(self) -> tuple[str, ...]:
         """The columns that are made for other steps only."""
         return tuple(column for step in self.steps for _, column in step.handed)
+
+    def left(self, done: Collection[str]) -> frozenset[str]:
+        """Return which steps are left where the columns of some are there; all by what they are called.
+
+        What only these would have computed with is not left.
+        """
+        wanted: set[str] = set()
+        found = []
+        for step in reversed(self.steps):
+            if step.called not in done and (step.outputs or not wanted.isdisjoint(column for _, column in step.made)):
+                found.append(step.called)
+                wanted.update(self.read_by(step))
+        return frozenset(found)
 
 
 def in_order(steps: Sequence[Step], joined: Iterable[tuple[str, str]]) -> Computing:

@@ -6,7 +6,7 @@ on-demand views are the same in both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
@@ -18,7 +18,7 @@ from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.source import RequestSource
 from featurestore.declare.view import FeatureView
 from featurestore.errors import ColumnClashError, NotMaterializedError, ParameterError, UnknownNameError
-from featurestore.planning.computing import Computed, Computing
+from featurestore.planning.computing import Computed, Computing, Step
 from featurestore.planning.retrieval import (
     Asked,
     Known,
@@ -37,7 +37,7 @@ from featurestore.rows.layout import OnlineView, OnlineViews
 if TYPE_CHECKING:
     from featurestore.dtypes import AnyType
 
-__all__ = ["ServedView", "ServingPlan", "plan_serving"]
+__all__ = ["ServedView", "ServingPlan", "WrittenView", "plan_serving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,17 @@ class ServedView:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenView:
+    """An on-demand view whose features are computed when the rows that it computes with are written."""
+
+    step: Computed
+    sources: tuple[int, ...]
+    """Places of the views that it computes with, at any depth, among those of the plan."""
+    rows: ServedView
+    """How they are kept, and the columns that they become."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServingPlan:
     """What a request for online features means."""
 
@@ -86,6 +97,8 @@ class ServingPlan:
     """Columns that the request must have besides, as on-demand views take them, with their declared types."""
     computing: Computing = field(default_factory=Computing)
     """On-demand views and column functions, computed at the request."""
+    written: tuple[WrittenView, ...] = ()
+    """On-demand views whose features lie beside the rows, as far as they were computed when these were written."""
 
     @property
     def on_demand(self) -> tuple[Computed, ...]:
@@ -145,6 +158,7 @@ def plan_serving(
         retrieval.features,
         _requested(retrieval.on_demand),
         retrieval.computing,
+        tuple(_written(served, retrieval.computing, online)),
     )
     _require_distinct(plan)
     return plan
@@ -288,6 +302,37 @@ def _served(
         types=_types(view),
         aggregates=tuple(aggregates[each.field] for each in join.selected) if aggregates else (),
     )
+
+
+def _written(views: Sequence[ServedView], computing: Computing, online: OnlineViews) -> Iterator[WrittenView]:
+    """Yield the on-demand views of which features are kept, as far as all their inputs are of rows of one entity."""
+    places = {column: place for place, view in enumerate(views) if not view.aggregates for column in view.columns}
+    makers = {column: step for step in computing.steps for _, column in step.made}
+    for step in computing.on_demand:
+        sources = _rows_of(step, places, makers) or () if step.view.write_to_online_store else ()
+        found = sorted(sources, key=lambda place: views[place].name)  # Whatever else is asked for.
+        keys = {views[place].keys for place in found}
+        types = {one.keys for place in found if (one := views[place].stored) is not None}
+        if len(keys) == len(types) == 1:
+            stored = online.views.get(step.view.name)
+            stored = stored if stored is not None and {stored.keys} == types else None
+            names = tuple(field.name for field in step.view.schema)
+            rows = ServedView(step.view.name, step.view.name, stored, keys.pop(), names, names, hidden=True)
+            yield WrittenView(step, tuple(found), rows)
+
+
+def _rows_of(step: Step, places: Mapping[str, int], makers: Mapping[str, Step]) -> set[int] | None:
+    """Return the places of the views that a step computes with, at any depth; ``None`` where there is more."""
+    found: set[int] = set()
+    for _, column in step.inputs:
+        maker = makers.get(column)
+        more = {places[column]} if column in places else None
+        if isinstance(maker, Computed):
+            more = _rows_of(maker, places, makers)
+        if more is None:
+            return None
+        found |= more
+    return found
 
 
 def _same_keys(stored: OnlineView, join: ViewJoin) -> bool:

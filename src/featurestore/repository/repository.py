@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import update_wrapper
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from featurestore.declare.collector import collected
 from featurestore.declare.entity import Entity
@@ -28,7 +28,7 @@ from featurestore.repository.documents import (
     plain_text,
 )
 
-__all__ = ["VIEW_KINDS", "AnyView", "Documents", "Repository", "find_code", "referenced_sources"]
+__all__ = ["VIEW_KINDS", "AnyView", "Documents", "Repository", "find_code", "live_code", "referenced_sources"]
 
 FORMAT = 1
 """Version of the document; raised when older code could not read it rightly."""
@@ -37,6 +37,7 @@ VIEW_KINDS = (ObjectKind.VIEW, ObjectKind.ON_DEMAND, ObjectKind.FUNCTION)
 """The kinds that share one set of names, as references do not tell them apart."""
 
 Documents: TypeAlias = Mapping[ObjectKind, Mapping[str, Document]]
+T = TypeVar("T")
 AnyFeature: TypeAlias = Feature[..., Any]
 AnyView: TypeAlias = FeatureView | OnDemandFeatureView | AnyFeature
 
@@ -86,12 +87,12 @@ class Repository:
     @property
     def hash(self) -> str:
         """SHA-256 of the canonical document, as 64 hex digits."""
-        return self._once("hash", lambda: digest_of(self.to_json()))  # type: ignore[no-any-return]
+        return self._once("hash", lambda: digest_of(self.to_json()))
 
     def to_json(self) -> str:
         """Return the canonical document: equal repositories give equal text."""
         parts = {kind.value: dict(named) for kind, named in self.documents.items() if named}
-        return self._once("text", lambda: plain_text({"format": FORMAT, "project": self.project, **parts}))  # type: ignore[no-any-return]
+        return self._once("text", lambda: plain_text({"format": FORMAT, "project": self.project, **parts}))
 
     @classmethod
     def from_json(cls, text: str, *, code: Mapping[str, Any] | None = None) -> Repository:
@@ -140,26 +141,26 @@ class Repository:
 
     def entity(self, name: str) -> Entity:
         """Return an entity. Raises `UnknownNameError`."""
-        return self._object(ObjectKind.ENTITY, name, lambda document: decode_entity(name, document))  # type: ignore[no-any-return]
+        return self._object(ObjectKind.ENTITY, name, lambda document: decode_entity(name, document))
 
     def source(self, name: str) -> AnySource:
         """Return a source, by its name or its path. Raises `UnknownNameError`, or `AmbiguousNameError`."""
         key = name if name in self.documents[ObjectKind.SOURCE] else self._unnamed_source(name)
-        return self._object(  # type: ignore[no-any-return]
+        return self._object(
             ObjectKind.SOURCE, key, lambda document: decode_source(key, document, self.source, self._callable)
         )
 
     def feature_view(self, name: str) -> FeatureView:
         """Return a view, with its source and entities as objects. Raises `UnknownNameError`."""
-        return self._object(ObjectKind.VIEW, name, lambda document: self._view(name, document))  # type: ignore[no-any-return]
+        return self._object(ObjectKind.VIEW, name, lambda document: self._view(name, document))
 
     def on_demand_feature_view(self, name: str) -> OnDemandFeatureView:
         """Return an on-demand view; its function is imported when it is called. Raises `UnknownNameError`."""
-        return self._object(ObjectKind.ON_DEMAND, name, lambda document: self._on_demand(name, document))  # type: ignore[no-any-return]
+        return self._object(ObjectKind.ON_DEMAND, name, lambda document: self._on_demand(name, document))
 
     def feature_service(self, name: str) -> FeatureService:
         """Return a service, with its views as objects. Raises `UnknownNameError`."""
-        return self._object(ObjectKind.SERVICE, name, lambda document: self._service(name, document))  # type: ignore[no-any-return]
+        return self._object(ObjectKind.SERVICE, name, lambda document: self._service(name, document))
 
     def function(self, name: str) -> AnyFeature:
         """Return a registered function, by its full name or a short one that only it has. Imports its module.
@@ -169,7 +170,7 @@ class Repository:
             RegistrationError: its code is not where it was.
         """
         qualified = self._qualified(name)
-        return self._object(ObjectKind.FUNCTION, qualified, lambda document: self._function(qualified, document))  # type: ignore[no-any-return]
+        return self._object(ObjectKind.FUNCTION, qualified, lambda document: self._function(qualified, document))
 
     def view(self, name: str) -> AnyView:
         """Return the view, on-demand view or function called ``name``.
@@ -219,12 +220,13 @@ class Repository:
 
     # ---- making objects ------------------------------------------------------------------------------------------
 
-    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+    def _once(self, key: Any, make: Callable[[], T]) -> T:
         if key not in self._made:
             self._made[key] = make()
-        return self._made[key]
+        made: T = self._made[key]
+        return made
 
-    def _object(self, kind: ObjectKind, name: str, make: Callable[[Document], Any]) -> Any:
+    def _object(self, kind: ObjectKind, name: str, make: Callable[[Document], T]) -> T:
         return self._once((kind, name), lambda: make(self.document(kind, name)))
 
     def _view(self, name: str, document: Document) -> FeatureView:
@@ -356,10 +358,23 @@ class _Imported:
         return hash(self.path)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        found = find_code(self.path, f"function {self.__name__!r}")
-        function = found.function if isinstance(found, OnDemandFeatureView) else found
+        function = self.found()
         update_wrapper(self, function)
         return function(*args, **kwargs)
+
+    def found(self) -> Callable[..., Any]:
+        """Return the function itself. Raises `RegistrationError` where it is not where it was."""
+        found = find_code(self.path, f"function {self.__name__!r}")
+        return found.function if isinstance(found, OnDemandFeatureView) else found
+
+
+def live_code(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that is called when ``function``, of a declaration, is.
+
+    Raises:
+        RegistrationError: its code is not where it was.
+    """
+    return function.found() if isinstance(function, _Imported) else function
 
 
 def find_code(path: str, what: str) -> Any:

@@ -17,6 +17,7 @@ from featurestore.run import on_demand
 from featurestore.run.columns import column_function, declared_type, own_params
 from featurestore.run.failing import Fail, Failed, computation_error, first_failing
 from featurestore.run.session import Session
+from featurestore.run.written import Stored
 
 __all__ = ["computed", "side_by_side", "with_computed", "without_rows"]
 
@@ -34,6 +35,7 @@ def computed(
     params: Mapping[str, Any],
     *,
     failed: Failed | None = None,
+    stored: Mapping[str, Stored] | None = None,
 ) -> pl.DataFrame:
     """Return the features of the answer, in order.
 
@@ -44,6 +46,7 @@ def computed(
         joined: the columns of the views that were read, those for on-demand views included.
         params: values of parameters of column functions.
         failed: takes note of rows on which functions fail; ``None``: the first one is raised.
+        stored: what was computed before, by what the views are called.
 
     Raises:
         MissingColumnError: the request lacks what a column function takes.
@@ -52,7 +55,8 @@ def computed(
     own = request.drop(joined.columns, strict=False)
     wide = side_by_side([*own.get_columns(), *joined.get_columns()], height=request.height)
     hidden = [column for view in plan.views if view.hidden for column in view.columns]
-    return with_computed(session, plan.computing, wide, params, hidden=hidden, failed=failed).select(plan.features)
+    found = with_computed(session, plan.computing, wide, params, hidden=hidden, failed=failed, stored=stored)
+    return found.select(plan.features)
 
 
 def with_computed(
@@ -63,6 +67,7 @@ def with_computed(
     *,
     hidden: Sequence[str] = (),
     failed: Failed | None = None,
+    stored: Mapping[str, Stored] | None = None,
 ) -> pl.DataFrame:
     """Return ``frame`` with every column that is computed, hidden ones included.
 
@@ -73,13 +78,19 @@ def with_computed(
         params: values of parameters of column functions.
         hidden: columns that on-demand views alone see.
         failed: takes note of rows on which functions fail; ``None``: the first one is raised.
+        stored: what was computed before, by what the views are called; what that was computed with may be left out.
     """
     unseen = {*hidden, *computing.hidden}
+    stored = stored or {}
+    whole = [called for called, one in stored.items() if one.is_whole]
+    left = computing.left(whole) if whole else None
     for step in computing.steps:
+        if left is not None and step.called not in left and step.called not in stored:
+            continue
         columns = [column for _, column in step.made]
         fail, spoilt = (None, None) if failed is None else failed.step(step.called, computing.read_by(step), columns)
         if isinstance(step, Computed):
-            found = on_demand.compute(step.view, _inputs(step, frame), fail)
+            found = _of_view(step, frame, fail, stored.get(step.called))
             made = [found.get_column(feature).alias(column) for feature, column in step.made]
         else:
             values = _applied(session, step, _seen(step, frame, computing, unseen), params, fail)
@@ -109,6 +120,25 @@ def _type_of(step: Step, feature: str) -> pl.DataType | None:
 
 
 # ---- on-demand views ---------------------------------------------------------------------------------------------
+
+
+def _of_view(step: Computed, frame: pl.DataFrame, fail: Fail | None, stored: Stored | None) -> pl.DataFrame:
+    """Return the features of a view: those that are stored, and of rows of which none are, computed ones."""
+    if stored is None or not any(stored.rows):
+        return on_demand.compute(step.view, _inputs(step, frame), fail)
+    held = pl.DataFrame([stored.columns[field.name] for field in step.view.schema])
+    left = stored.left
+    if not left:
+        return held
+    inputs = _inputs(step, frame)
+    try:
+        made = on_demand.compute(step.view, inputs[left], None)
+    except Exception:
+        if fail is None:
+            raise
+        made = on_demand.compute(step.view, inputs, stored.but_for(fail))[left]  # Messages number all rows.
+    order = pl.Series([*(row for row, holds in enumerate(stored.rows) if holds), *left]).arg_sort()
+    return on_demand.stacked([held.filter(pl.Series(stored.rows)), made])[order]
 
 
 def _inputs(step: Computed, frame: pl.DataFrame) -> pl.DataFrame:

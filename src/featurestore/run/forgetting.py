@@ -48,8 +48,15 @@ def orphans(online: Online) -> tuple[str, ...]:
     found = {*online_views(online.registry).views, *covered(online.registry), *online.log.views()}
     repository, _ = in_force(online.registry)
     known = {function.qualified_name for function in online.context.known.functions}
-    unknown = found - known - {name for kind in _STORED for name in repository.names(kind)}
+    known |= {name for kind in _STORED for name in repository.names(kind)} | _written(repository)
+    unknown = found - known
     return tuple(sorted(_once_in_force(online, unknown))) if unknown else ()
+
+
+def _written(repository: Repository) -> set[str]:
+    """Return the on-demand views of which features are kept."""
+    documents = repository.documents[ObjectKind.ON_DEMAND]
+    return {name for name, document in documents.items() if document.get("write_to_online_store")}
 
 
 def _once_in_force(online: Online, names: Collection[str]) -> set[str]:
@@ -57,7 +64,7 @@ def _once_in_force(online: Online, names: Collection[str]) -> set[str]:
     left, found = set(names), set[str]()
     for commit in online.registry.log():
         document = Repository.from_json(online.registry.at(commit.version).document)
-        found |= left & {name for kind in _STORED for name in document.names(kind)}
+        found |= left & ({name for kind in _STORED for name in document.names(kind)} | _written(document))
         left -= found
         if not left:
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from featurestore.errors import FrameError
@@ -13,10 +13,12 @@ from featurestore.run.columns import PlainColumn, declared_type, own_params
 from featurestore.run.failing import Fail, Failed
 from featurestore.run.plain import by_lists, by_rows
 from featurestore.run.session import Session
+from featurestore.run.written import Stored
 
 __all__ = ["OnLists"]
 
 Lists: TypeAlias = dict[str, list[Any]]
+_Carried: TypeAlias = Callable[[Lists, Lists, int, "Fail | None"], None]
 _NONE = Failed()
 """No failure; of all reads that have none."""
 
@@ -42,6 +44,7 @@ class OnLists:
             (step, computing.read_by(step), _View(step) if isinstance(step, Computed) else None)
             for step in computing.steps
         ]
+        self._left = computing.left
         self._functions = {
             step.called: _Function(session, step, computing, params)
             for step in computing.steps
@@ -53,8 +56,13 @@ class OnLists:
         """Tell whether all steps take plain values, and declare the types of what they return."""
         return all(_is_plain(step) for step in computing.steps)
 
-    def run(self, columns: Lists, height: int) -> tuple[Lists, Failed]:
+    def run(self, columns: Lists, height: int, stored: Mapping[str, Stored] | None = None) -> tuple[Lists, Failed]:
         """Return ``columns``, those of the request and those that were read, and what is computed with them.
+
+        Args:
+            columns: lists of one length.
+            height: that length.
+            stored: what is not to be computed again, by what the views are called.
 
         Raises:
             FrameError: a value of the request is not of the type declared for it.
@@ -62,14 +70,22 @@ class OnLists:
         """
         taken = {name: _taken(step, name, take, columns[name]) for step, name, take in self._requests}
         try:  # At first without any account of failures, which are rare and whose account takes time.
-            return self._carried_out(dict(columns), taken, height, None), _NONE
+            return self._carried_out(dict(columns), taken, height, None, stored), _NONE
         except Exception:  # noqa: BLE001  Whatever a function of a user raises; it does so again.
             failed = Failed()
-            return self._carried_out(columns, taken, height, failed), failed
+            return self._carried_out(columns, taken, height, failed, stored), failed
 
-    def _carried_out(self, columns: Lists, taken: Lists, height: int, failed: Failed | None) -> Lists:
+    def _carried_out(
+        self, columns: Lists, taken: Lists, height: int, failed: Failed | None, stored: Mapping[str, Stored] | None
+    ) -> Lists:
+        whole = [called for called, one in stored.items() if one.is_whole] if stored else ()
+        left = self._left(whole) if whole else None
         for step, read, view in self._steps:
-            carry_out: _View | _Function = view or self._functions[step.called]
+            carry_out: _Carried = view or self._functions[step.called]
+            if view is not None and stored and step.called in stored:
+                carry_out = view.with_stored(stored[step.called])
+            elif left is not None and step.called not in left:
+                continue
             if failed is None:
                 carry_out(columns, taken, height, None)
                 continue
@@ -89,14 +105,44 @@ class _View:
         self._requested = {field.name for source in step.view.requests for field in source.schema}
         self._inputs = step.inputs
         self._made = [(places[feature], column) for feature, column in step.made]
+        self._features = [field.name for field in step.view.schema]
         self._run = (by_rows if step.view.singleton else by_lists)(step.view)
 
     def __call__(self, columns: Lists, taken: Lists, height: int, fail: Fail | None) -> None:
+        self._put(columns, self._run(self._handed(columns, taken), height, fail))
+
+    def with_stored(self, stored: Stored) -> _Carried:
+        """Return what does the same for rows of which nothing is stored; the others have what is."""
+
+        def carry_out(columns: Lists, taken: Lists, height: int, fail: Fail | None) -> None:
+            held = [stored.columns.get(name, [None] * height) for name in self._features]
+            if not stored.is_whole:
+                inputs, left = self._handed(columns, taken), stored.left
+                if fail is None:
+                    some = {name: [values[row] for row in left] for name, values in inputs.items()}
+                    made = self._run(some, len(left), None)
+                else:  # All rows, so that messages number them rightly.
+                    every = self._run(inputs, height, stored.but_for(fail))
+                    made = [[values[row] for row in left] for values in every]
+                held = [_put(kept, left, values) for kept, values in zip(held, made, strict=True)]
+            self._put(columns, held)
+
+        return carry_out
+
+    def _handed(self, columns: Lists, taken: Lists) -> Lists:
         requested = self._requested
-        inputs = {name: taken[name] if name in requested else columns[column] for name, column in self._inputs}
-        found = self._run(inputs, height, fail)
+        return {name: taken[name] if name in requested else columns[column] for name, column in self._inputs}
+
+    def _put(self, columns: Lists, found: list[list[Any]]) -> None:
         for place, column in self._made:
             columns[column] = found[place]
+
+
+def _put(kept: list[Any], rows: Sequence[int], values: Sequence[Any]) -> list[Any]:
+    whole = list(kept)
+    for row, value in zip(rows, values, strict=True):
+        whole[row] = value
+    return whole
 
 
 class _Function:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from featurestore.run.lists import OnLists
     from featurestore.run.window_reading import UnknownKeys, WindowReader
     from featurestore.run.window_states import Gathering
+    from featurestore.run.written import WrittenReader
     from featurestore.windows.gathering import Reading
 
 __all__ = ["AnyReader", "Group", "Prepared", "prepared"]
@@ -98,6 +99,8 @@ class Prepared:
     """Computes without any frame, where that can be."""
     has_long: bool = False
     """Whether digests may stand for entities."""
+    written: tuple[WrittenReader, ...] = ()
+    """Read what is kept of on-demand views; their rows are found after those of the views of the plan."""
 
     @property
     def store(self) -> OnlineStore:
@@ -153,9 +156,10 @@ class Prepared:
         height = request.height
         if self.has_long:
             values = verified(self.groups, found, values, request)
-        if self.single is not None and len(values) == height * len(self.plan.views):
-            return [values[place :: len(self.plan.views)] for place in range(len(self.plan.views))]
-        answer: list[Values] = [[None] * height] * len(self.plan.views)
+        width = len(self.plan.views) + len(self.written)
+        if self.single is not None and len(values) == height * width:
+            return [values[place::width] for place in range(width)]
+        answer: list[Values] = [[None] * height] * width
         start = 0
         for group, entities in zip(self.groups, found, strict=True):
             step = len(group.suffixes)
@@ -215,12 +219,14 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
         from featurestore.run.window_reading import with_layout
 
         plan = replace(plan, views=tuple(map(with_layout, plan.views)))
-    groups = _groups(plan.views)
+    written = _written(state, plan)
+    all_views = (*plan.views, *(one.written.rows for one in written))
+    groups = _groups(all_views)
     needed = dict.fromkeys([*plan.join_keys, *plan.requested])
     stored = [(place, view.stored) for place, view in enumerate(plan.views)]
     side_by_side = [column for view in plan.views for column in view.columns]
     snapshots = tuple((place, snapshot_key(one.suffix)) for place, one in stored if one is not None and one.snapshots)
-    is_alone = len(groups) == 1 and len(groups[0].views) == len(plan.views)
+    is_alone = len(groups) == 1 and len(groups[0].views) == len(all_views)
     single = groups[0] if is_alone and not snapshots else None
     ages = [view.max_age for view in plan.views]
     order = tuple(side_by_side.index(column) for column in plan.features if column in side_by_side)
@@ -243,6 +249,7 @@ def prepared(state: State, following: Following, plan: ServingPlan, params: Mapp
         _windows(plan.views) if has_windows else {},
         _lists(state, plan, params) if plan.computes else None,
         any(group.long for group in groups),
+        written,
     )
 
 
@@ -277,6 +284,14 @@ def _lists(state: State, plan: ServingPlan, params: Mapping[str, Any]) -> OnList
 
     session = state.online.context.session
     return OnLists(session, plan.computing, params) if OnLists.suits(plan.computing) else None
+
+
+def _written(state: State, plan: ServingPlan) -> tuple[WrittenReader, ...]:
+    if not any(one.rows.stored for one in plan.written):
+        return ()
+    from featurestore.run.written import written_readers
+
+    return tuple(one for one in written_readers(state.online.context.session, plan) if one.reader.decoder is not None)
 
 
 def _blocks(views: Sequence[ServedView]) -> Blocks | None:

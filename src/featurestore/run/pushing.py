@@ -23,7 +23,7 @@ from featurestore.declare.view import FeatureView
 from featurestore.errors import ParameterError, StoreUnavailableError, UnknownNameError
 from featurestore.instants import from_micros, now_micros
 from featurestore.log.parquet import push_name
-from featurestore.online.base import Row
+from featurestore.online.base import VIEW_BYTES, Row
 from featurestore.planning.retrieval import View
 from featurestore.repository.names import AnyFeature, find
 from featurestore.rows.heads import NewerLayout
@@ -37,6 +37,7 @@ from featurestore.run.incoming import Incoming, Limit, frame_of, incoming
 from featurestore.run.layouts import publish
 from featurestore.run.online import Online
 from featurestore.run.window_states import WindowStates
+from featurestore.run.writing import keep
 from featurestore.windows.events import Event, pushed_ids
 
 __all__ = ["MAX_CLOCK_SKEW", "PushResult", "PushedView", "push", "write_to_online_store"]
@@ -254,6 +255,7 @@ class _Push:
             with self._telling(f"the online store, at entity {number * _BATCH} of {len(newest)}"):
                 rows = [row for _, row in some]
                 written += self.online.store.put(rows, pushed(layout), lifetime=self._lifetime(batch))
+                keep(self.online, batch.name, [key[:-VIEW_BYTES] for key, _ in rows])
             count = number * _BATCH + len(some)
             self.done = before
             self._note(f"{batch.name!r} has {count} of {len(newest)} entities online, up to row {some[-1][0]}")

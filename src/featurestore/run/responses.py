@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from featurestore.errors import FeatureStoreError
     from featurestore.run.failing import Failed
     from featurestore.run.lists import OnLists
+    from featurestore.run.written import Stored, WrittenReader
 
 __all__ = ["OnlineResponse"]
 
@@ -200,7 +201,7 @@ class OnlineResponse:
         """
         from featurestore.frames import convert
 
-        return convert(self.to_polars(include_event_timestamps, include_statuses), "pandas")  # type: ignore[no-any-return]
+        return convert(self.to_polars(include_event_timestamps, include_statuses), "pandas")  # type: ignore[no-any-return]  # Its type is the kind.
 
     def to_arrow(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> pa.Table:
         """Return a PyArrow table. Arguments as for `to_dict`."""
@@ -253,9 +254,24 @@ class OnlineResponse:
 
     def _values(self) -> list[Values]:
         """Return the stored rows, view by view."""
+        found = self._all_values()
+        return found[: len(self._ready.plan.views)] if self._ready.written else found
+
+    def _all_values(self) -> list[Values]:
         if self._entities is None:  # Of the only row.
             return [[value] for value in self._found]
         return self._ready.by_view(self._entities, self._found, self._request)
+
+    def _stored(
+        self, read: Callable[[WrittenReader, Sequence[Values], Values, int], Stored]
+    ) -> dict[str, Stored] | None:
+        """Return what was computed when rows were written, by what the views are called."""
+        written = self._ready.written
+        if not written:
+            return None
+        values, first = self._all_values(), len(self._ready.plan.views)
+        rows = zip(written, values[first:], strict=True)
+        return {one.called: read(one, values, kept, self._now) for one, kept in rows}
 
     def _block(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
         """Return the values and their event timestamps where all of them are floats, there, and young enough."""
@@ -306,7 +322,8 @@ class OnlineResponse:
         else:
             request = self._request.polars(types=plan.requested)
             session = self._ready.state.online.context.session
-            made = computed(session, plan, request, joined, self._ready.params, failed=failed)
+            stored = self._stored(lambda one, *rows: one.series(*rows))
+            made = computed(session, plan, request, joined, self._ready.params, failed=failed, stored=stored)
         self._count(failed)
         return made
 
@@ -325,7 +342,7 @@ class OnlineResponse:
         columns = dict(self._request.columns)
         for view, read in zip(plan.views, self._reads(), strict=True):
             columns.update(zip(view.columns, read.columns, strict=True))
-        made, failed = quick.run(columns, len(self))
+        made, failed = quick.run(columns, len(self), self._stored(lambda one, *rows: one.lists(*rows)))
         self._count(failed)
         return {name: made[name] for name in plan.features}
 

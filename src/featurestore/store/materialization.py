@@ -74,9 +74,11 @@ class Materializing(Workspace):
         from featurestore.run.materializing import materialize
 
         with self.active():
-            return materialize(
-                self._online(), start_date, end_date, _several(feature_views), dry_run=dry_run, progress=progress
+            online = self._online()
+            done = materialize(
+                online, start_date, end_date, _several(feature_views), dry_run=dry_run, progress=progress
             )
+            return done if dry_run else self._kept(online, done)
 
     def materialize_incremental(
         self,
@@ -105,9 +107,20 @@ class Materializing(Workspace):
         from featurestore.run.materializing import materialize_incremental
 
         with self.active():
-            return materialize_incremental(
-                self._online(), end_date, _several(feature_views), dry_run=dry_run, progress=progress
+            online = self._online()
+            done = materialize_incremental(
+                online, end_date, _several(feature_views), dry_run=dry_run, progress=progress
             )
+            return done if dry_run else self._kept(online, done)
+
+    @staticmethod
+    def _kept(online: Online, done: tuple[Materialized, ...]) -> tuple[Materialized, ...]:
+        """Return ``done``, after on-demand features were computed of its rows that are kept beside these."""
+        from featurestore.run.writing import keep_all
+
+        for one in done:
+            keep_all(online, one.view)
+        return done
 
     def compact(self, *, dry_run: bool = False) -> tuple[Compacted, ...]:
         """Let what is online, and the event log of pushes, take less room. Nothing that is answered changes.
