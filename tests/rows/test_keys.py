@@ -121,6 +121,21 @@ def test_whole_columns_are_encoded_as_their_values_are(data: st.DataObject) -> N
     expected = [codec.encode(list(row)) for row in zip(*lists, strict=True)]
     assert codec.encode_columns(series) == expected
     assert [None if each is None else each + VIEW for each in codec.entities(lists)] == expected
+    block = codec.block(series)
+    assert block is None or block.tolist() == expected
+
+
+def test_numbers_days_and_instants_make_a_block_of_keys_and_what_has_no_one_length_does_not() -> None:
+    at = pl.Series([5], dtype=pl.Datetime("us"))
+    series = [pl.Series([7]), pl.Series([True]), pl.Series([date(2026, 1, 1)]), at]
+    codec = codec_of(*(each.dtype for each in series))
+    block = codec.block(series)
+    assert block is not None
+    assert block.tolist() == codec.encode_columns(series)
+    assert codec_of(pl.Int64()).block([pl.Series([7, None])]) is None
+    assert codec_of(pl.Int64()).block([pl.Series([1 << 63], dtype=pl.UInt64)]) is None
+    assert codec_of(pl.String()).block([pl.Series(["a"])]) is None
+    assert codec_of(*[pl.Int64()] * 60).block([pl.Series([7])] * 60) is None  # A digest.
 
 
 PARTS = st.sampled_from(["", "a", "aa", "\0", "\x20", "\0\0\0\x01", "a\0b", "\U0010ffff"]) | st.text(max_size=3)

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.errors import FrameError, MaterializationError, UnsupportedValueError
+from featurestore.rows.keys import KeyCodec
 from featurestore.rows.layout import Layout, OnlineView
 from featurestore.rows.records import Decoder, Encoder, Head, NewerLayout, full_entity, head_of
 from featurestore.rows.types import type_text
@@ -120,6 +121,18 @@ def test_every_frame_is_read_back_to_the_last_bit(frame: pl.DataFrame) -> None:
     assert read.schema == frame.schema
     assert read.equals(frame, null_equal=True)
     assert bits(_python(read)) == bits(_python(frame))
+
+
+@given(frames(st.sampled_from([*NUMBERS.items()])))
+def test_records_that_are_made_with_their_keys_are_those_made_alone(frame: pl.DataFrame) -> None:
+    encoder, at = Encoder(layout_of(frame), 3), pl.Series(range(5, 5 + frame.height), dtype=pl.Int64)
+    assert encoder.is_fixed
+    codec = KeyCodec((("id", "Int64"),), b"\0\1")
+    block = codec.block([at])
+    assert block is not None
+    options = {"event": at, "created": at, "visible": at, "pushed": True, "run": 1}
+    pairs = encoder.encode_with(block, frame, **options)  # type: ignore[arg-type]  # As they are named.
+    assert pairs == list(zip(codec.encode_columns([at]), encode(frame, 3, **options), strict=True))
 
 
 @given(FRAMES)

@@ -11,7 +11,7 @@ from featurestore.errors import FrameError
 from featurestore.rows import keys
 from featurestore.rows.types import base_of, polars_dtype
 
-__all__ = ["parts"]
+__all__ = ["block", "parts"]
 
 Part = bytes | None
 _TEXTUAL = (pl.String, pl.Categorical, pl.Enum)
@@ -36,6 +36,29 @@ def parts(name: str, text: str, column: pl.Series) -> list[Part]:
             fix=f"cast {name!r} to {target}",
         )
     return _ENCODERS[_kind(target)](column, text)
+
+
+def block(text: str, column: pl.Series) -> np.ndarray | None:
+    """Return what `parts` does as an array of bytes; ``None`` where their lengths can differ, or a value is null."""
+    numbers = _numbers_of(column, polars_dtype(text))
+    return None if numbers is None else _tagged_block(*numbers)
+
+
+def _numbers_of(column: pl.Series, target: pl.DataType) -> tuple[pl.Series, bytes, str] | None:
+    """Return numbers, the byte that says what they are, and how they are kept: of the types that keys mostly have."""
+    dtype = column.dtype
+    if column.has_nulls() or isinstance(dtype, pl.Null | pl.Decimal) or not _comparable(dtype, target):
+        return None
+    if dtype.is_integer():
+        narrow = column.cast(pl.Int64, strict=False)
+        return None if narrow.has_nulls() else (narrow, keys._INTEGER, ">i8")
+    if isinstance(dtype, pl.Date):
+        return column.cast(pl.Int64), keys._DATE, ">i8"
+    if isinstance(dtype, pl.Boolean):
+        return column.cast(pl.UInt8), keys._BOOLEAN, "u1"
+    if isinstance(dtype, pl.Datetime) and dtype.time_unit == "us":
+        return column.to_physical(), keys._MICROS, ">i8"
+    return None
 
 
 def _comparable(one: pl.DataType, other: pl.DataType) -> bool:
@@ -130,13 +153,18 @@ def _durations(column: pl.Series, _: str) -> list[Part]:
 
 def _tagged(column: pl.Series, tag: bytes, number: str) -> list[Part]:
     """A byte that says what it is, then the number."""
-    records = np.empty(len(column), dtype=[("tag", "u1"), ("number", number)])
-    records["tag"] = tag[0]
-    records["number"] = (column.fill_null(0) if column.has_nulls() else column).to_numpy()
-    encoded: list[Part] = records.view(f"V{records.itemsize}").tolist()
-    for row in column.is_null().arg_true().to_list() if column.has_nulls() else ():
+    has_nulls = column.has_nulls()
+    encoded: list[Part] = _tagged_block(column.fill_null(0) if has_nulls else column, tag, number).tolist()
+    for row in column.is_null().arg_true().to_list() if has_nulls else ():
         encoded[row] = None
     return encoded
+
+
+def _tagged_block(column: pl.Series, tag: bytes, number: str) -> np.ndarray:
+    records = np.empty(len(column), dtype=[("tag", "u1"), ("number", number)])
+    records["tag"] = tag[0]
+    records["number"] = column.to_numpy()
+    return records.view(f"V{records.itemsize}")
 
 
 _ENCODERS: dict[str, Callable[[pl.Series, str], list[Part]]] = {

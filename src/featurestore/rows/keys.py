@@ -26,6 +26,7 @@ from featurestore.rows.layout import Columns
 from featurestore.rows.types import FLOATS, INTEGERS, base_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
 __all__ = ["LONGEST", "KeyCodec", "is_digest", "snapshot_key"]
@@ -146,6 +147,26 @@ class KeyCodec:
         """
         suffix = self.suffix
         return [None if entity is None else entity + suffix for entity in self.entities_of_columns(columns)]
+
+    def block(self, columns: Sequence[pl.Series]) -> np.ndarray | None:
+        """Return what `encode_columns` does as one array of bytes; ``None`` where that cannot be.
+
+        It can for whole numbers, days and instants without nulls: their keys have one length, and none is a digest.
+        """
+        import numpy as np
+
+        from featurestore.rows import key_columns
+
+        parts = [key_columns.block(text, column) for (_, text), column in zip(self.keys, columns, strict=True)]
+        found = [part for part in parts if part is not None]
+        if not found or len(found) < len(parts):
+            return None
+        fields = [(str(index), part.dtype.str) for index, part in enumerate(found)]
+        keys = np.empty(len(found[0]), dtype=[*fields, ("view", f"V{len(self.suffix)}")])
+        for index, part in enumerate(found):
+            keys[str(index)] = part
+        keys["view"] = np.frombuffer(self.suffix, f"V{len(self.suffix)}")
+        return keys.view(f"V{keys.itemsize}") if keys.itemsize - len(self.suffix) <= LONGEST else None
 
     def entities_of_columns(self, columns: Sequence[pl.Series]) -> list[bytes | None]:
         """Return `entity` of each row."""

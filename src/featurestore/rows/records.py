@@ -7,6 +7,7 @@ are big-endian. Under the digest of a long key the entity's bytes follow the tai
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ class Encoder:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether all records are of one length, so that `encode_with` can make them."""
+        """Whether all records have one length, as `encode_with` needs."""
         return not self._shape.tails
 
     def encode_with(
@@ -97,24 +98,24 @@ class Encoder:
         pushed: bool,
         run: int,
     ) -> list[tuple[bytes, bytes]]:
-        """Return a key and a record a row, cut from one block: what `encode` does in less than half the time.
+        """Return a key and a record a row: what `encode` returns beside the keys, in a third of the time.
 
         Args:
-            keys: of the rows, see `featurestore.rows.keys.KeyCodec.block`; none of them is a digest.
-            rows: as for `encode`, and so are the others.
-            event: see there.
-            created: see there.
-            visible: see there.
-            pushed: see there.
-            run: see there.
-
-        Raises:
-            FrameError: as `encode`.
+            keys: of the rows, none of them a digest, as `featurestore.rows.keys.KeyCodec.block` returns them.
+            rows: and all others as for `encode`.
+            event: when the rows happened.
+            created: when they were created.
+            visible: from when on they are known.
+            pushed: whether they were pushed.
+            run: that wrote them.
         """
+        import numpy as np
+
         columns = [self._column(rows, name, text) for name, text in self._layout.columns]
-        records = self._heads(event, created, visible, pushed=pushed, run=run, keys=keys)
-        self._fill(records, columns)
-        return list(struct.iter_unpack(f"{keys.itemsize}s{self._shape.size}s", records.view(np_bytes(records))))
+        # Keys and records lie side by side in one block, which is cut into pairs without a step in Python for each.
+        pairs = self._heads(event, created, visible, pushed=pushed, run=run, keys=keys)
+        self._fill(pairs, columns)
+        return list(struct.iter_unpack(f"{keys.itemsize}s{self._shape.size}s", pairs.view(np.uint8).data))
 
     def _column(self, rows: pl.DataFrame, name: str, text: str) -> pl.Series:
         found = rows.schema.get(name)
@@ -129,14 +130,24 @@ class Encoder:
         return rows.get_column(name)
 
     def _heads(
-        self, event: pl.Series, created: pl.Series | None, visible: pl.Series, *, pushed: bool, run: int
+        self,
+        event: pl.Series,
+        created: pl.Series | None,
+        visible: pl.Series,
+        *,
+        pushed: bool,
+        run: int,
+        keys: np.ndarray | None = None,
     ) -> np.ndarray:
         import numpy as np
 
-        fields = [("event", ">u8"), ("created", ">u8"), ("flags", "u1"), ("layout", ">u2"), ("run", ">u4")]
+        fields = [] if keys is None else [("key", keys.dtype.str)]
+        fields += [("event", ">u8"), ("created", ">u8"), ("flags", "u1"), ("layout", ">u2"), ("run", ">u4")]
         fields += [("visible", ">u8"), ("nulls", "u1", (self._shape.null_bytes,))]  # type: ignore[list-item]  # NumPy's form for several bytes.
         fields += [(str(index), slot.numpy) for index, slot in enumerate(self._shape.slots)]
         records = np.zeros(len(event), dtype=fields)
+        if keys is not None:
+            records["key"] = keys
         records["event"], records["visible"] = _offset(event), _offset(visible)
         if created is not None:
             # The first of all instants would be as none at all.
@@ -182,8 +193,9 @@ def _fixed(slot: Slot, column: pl.Series) -> np.ndarray:
         numbers = column.to_physical().to_list()
         stored = b"".join([(number or 0).to_bytes(16, "big", signed=signed) for number in numbers])
         return np.frombuffer(stored, dtype="V16")
-    physical = column.to_physical()
-    if physical.has_nulls():  # Asking is quick; filling takes a copy, or a while to find that there is nothing to fill.
+    # Both are left out where there is nothing to do: Polars takes some tenths of a millisecond to find that out.
+    physical = column if column.dtype.is_float() or column.dtype.is_integer() else column.to_physical()
+    if physical.has_nulls():
         physical = physical.fill_null(False if slot.code == "?" else 0)
     values: np.ndarray = physical.to_numpy()
     return values

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import reduce
+from typing import TypedDict
 
 import polars as pl
 
@@ -35,7 +36,10 @@ VISIBLE = "__fs_visible"
 _HELD = 64 * 2**20
 """Bytes of rows that are held to be reduced to the greatest of each key before they are written."""
 _BATCH = 8 * 2**20
-"""Bytes, by a rough estimate, of the rows that are read, and of those that are written, at a time."""
+"""Bytes, by a rough estimate, of the rows that are read at a time."""
+_WRITTEN = 2**21
+"""Bytes, by the same estimate, of those that are written at a time: what they become is still in the processor's cache
+when they are written."""
 _WINDOW = 48 * 2**20
 """Bytes, by the same estimate, of the rows of Parquet files that are looked at at a time."""
 _VALUE = 16
@@ -94,8 +98,13 @@ class Rows:
 
     @property
     def at_a_time(self) -> int:
-        """How many are read, or written, at a time."""
+        """How many are read at a time."""
         return max(100, min(_MOST_ROWS, _BATCH // self.width))
+
+    @property
+    def written_at_a_time(self) -> int:
+        """How many are written at a time."""
+        return max(100, min(_MOST_ROWS, _WRITTEN // self.width))
 
     @property
     def width(self) -> int:
@@ -231,6 +240,14 @@ def _reading(table: Table) -> Iterator[None]:
 # ---- writing ----------------------------------------------------------------------------------------------------
 
 
+class _Heads(TypedDict):
+    event: pl.Series
+    created: pl.Series | None
+    visible: pl.Series
+    pushed: bool
+    run: int
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """Puts rows of one run into the online store."""
@@ -248,18 +265,24 @@ class Writer:
         """Return rows, of which each has another key, as the store takes them."""
         codec = KeyCodec(self.view.keys, self.view.suffix)
         columns = [rows.get_column(f"{KEY}{index}") for index in range(len(self.view.keys))]
+        encoder = Encoder(self.view.layout, len(self.view.layouts) - 1)
+        block = codec.block(columns) if encoder.is_fixed else None
+        if block is not None:
+            return encoder.encode_with(block, rows, **self._heads(rows))
         keys = codec.encode_columns(columns) if columns else [codec.encode([])]
-        records = Encoder(self.view.layout, len(self.view.layouts) - 1).encode(
-            rows,
-            event=rows.get_column(EVENT),
-            created=rows.get_column(CREATED) if CREATED in rows.columns else None,
-            visible=rows.get_column(VISIBLE),
-            pushed=False,
-            run=self.run,
-            full_keys=_full_keys(codec, columns, keys),
-        )
+        records = encoder.encode(rows, full_keys=_full_keys(codec, columns, keys), **self._heads(rows))
         pairs = list(zip(keys, records, strict=True))
         return [(key, record) for key, record in pairs if key is not None] if None in keys else pairs  # type: ignore[return-value]  # There is none.
+
+    def _heads(self, rows: pl.DataFrame) -> _Heads:
+        """Return what the records of rows say before their values."""
+        return {
+            "event": rows.get_column(EVENT),
+            "created": rows.get_column(CREATED) if CREATED in rows.columns else None,
+            "visible": rows.get_column(VISIBLE),
+            "pushed": False,
+            "run": self.run,
+        }
 
     def put(self, rows: Sequence[Row], newest: int) -> int:
         """Store rows, the newest of which happened at ``newest``; return how many were written."""
@@ -318,7 +341,7 @@ def write(
         slice_
         for number in range(count)
         for found in _reduced(counted(batches(rows.part(number, count))), rows)
-        for slice_ in found.iter_slices(rows.at_a_time)
+        for slice_ in found.iter_slices(rows.written_at_a_time)
     )
     written = sum(_put_behind(writer, frames))
     return read, written
