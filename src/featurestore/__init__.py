@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from featurestore.server.launch import serve
     from featurestore.settings import Settings, load_settings, settings_of
     from featurestore.store import FeatureStore
+    from featurestore.verification.report import Verification
 
     fs = FeatureStore()
     config = fs.config
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     get_online_features = fs.get_online_features
     get_online_features_async = fs.get_online_features_async
     skew = fs.skew
+    verify = fs.verify
     get_saved_dataset = fs.get_saved_dataset
     lineage = fs.lineage
     list_data_sources = fs.list_data_sources
@@ -98,6 +100,7 @@ _WHERE = {
     "OnlineReader": "featurestore.run.serving",
     "OnlineResponse": "featurestore.run.responses",
     "SkewReport": "featurestore.run.skew",
+    "Verification": "featurestore.verification.report",
     "OnlineStore": "featurestore.online.base",
     "PushSource": "featurestore.declare.source",
     "RedisStreamSource": "featurestore.declare.source",
@@ -133,6 +136,7 @@ _OF_DEFAULT_STORE = (
     "get_online_features",
     "get_online_features_async",
     "skew",
+    "verify",
     "get_saved_dataset",
     "lineage",
     "list_data_sources",
@@ -183,6 +187,7 @@ __all__ = [
     "RequestSource",
     "Settings",
     "SkewReport",
+    "Verification",
     "add_decorator",
     "add_features",
     "agg",
@@ -226,6 +231,7 @@ __all__ = [
     "skew",
     "to_duration",
     "types",
+    "verify",
     "with_params",
     "write_to_online_store",
 ]

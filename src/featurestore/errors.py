@@ -217,7 +217,7 @@ class ComputationError(FeatureStoreError, RuntimeError):
 
 
 class VerificationError(FeatureStoreError, Terminal, ValueError):
-    """Values that depend on who computes them: the reference, an engine, or the online path. Shows the smallest case."""
+    """Values that depend on who computes them: reference, engines, or the online path. Shows the smallest case."""
 
 
 class FingerprintError(FeatureStoreError, Terminal):
