@@ -33,6 +33,7 @@ SHARED = Path(os.environ.get("FEATURESTORE_SHARED") or Path(__file__).parents[2]
 LEFT_OUT = f"needs shared data (FEATURESTORE_SHARED={SHARED} does not exist)"
 
 
+@pytest.hookimpl(tryfirst=True)  # Before xdist looks for the groups.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests by the fixtures that they ask for."""
     for item in items:

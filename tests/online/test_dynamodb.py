@@ -47,9 +47,9 @@ def store(moto_server: str) -> Iterator[DynamoDBOnlineStore]:
 @pytest.mark.usefixtures("moto_server")  # For the credentials.
 class TestDynamoDB(ServedOnlineStoreConformance):
     misspelt = ("regoin", "region")
-    rows = 250
-    rounds = 5
-    kills = 4
+    rows = 120
+    rounds = 2
+    kills = 2
     keeps_rows = False
 
     @pytest.fixture
