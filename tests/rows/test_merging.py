@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from featurestore.engines._ties import canonical_columns
 from featurestore.errors import MaterializationError
+from featurestore.online.base import is_plain
 from featurestore.rows.layout import Layout, OnlineView
 from featurestore.rows.merging import Merge, materialized, pushed
 from featurestore.rows.order import canonical_row
@@ -71,6 +72,18 @@ def order(row: Row) -> tuple[Any, ...]:
 def values_of(encoded: bytes | None) -> tuple[bytes, ...]:
     assert encoded is not None
     return canonical_row(Decoder(VIEW, VIEW.layout.names).row(encoded)[0])
+
+
+# ---- both --------------------------------------------------------------------------------------------------------
+
+
+@given(ROWS, st.booleans())
+def test_merges_of_rows_are_plain_and_keep_the_promise(row: Row, was_pushed: bool) -> None:
+    brought = record(row, pushed=was_pushed, run=0 if was_pushed else 2)
+    for merge in (pushed(VIEW), materialized(VIEW, start=-5, end=5, run=2)):
+        assert is_plain(merge)
+        assert merge(None, brought) == brought
+        assert merge(brought, brought) in (None, brought)
 
 
 # ---- pushes ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
-__all__ = ["VIEW_BYTES", "Merge", "OnlineStore", "Row"]
+__all__ = ["VIEW_BYTES", "Merge", "OnlineStore", "Row", "is_plain"]
 
 VIEW_BYTES = 2
 """Bytes at the end of every key: the number of its view, big-endian. Before them come the bytes of the entity."""
@@ -26,7 +26,16 @@ Row: TypeAlias = tuple[bytes, bytes]
 Merge: TypeAlias = Callable[[bytes | None, bytes], bytes | None]
 """What is to be stored, given what is there (``None``: nothing) and what a caller brings: ``merge(old, new)``.
 
-``None``, or the old value itself, leaves things as they are. Pure and quick: a store may ask several times."""
+``None``, or the old value itself, leaves things as they are. Pure and quick: a store may ask several times.
+
+One with an attribute ``is_plain`` that is true promises besides: where nothing is, it answers what is brought, and
+where just that is already, it leaves it. So a store need not ask it about rows that are new, nor look first which are.
+"""
+
+
+def is_plain(merge: Merge) -> bool:
+    """Return whether a merge makes the promise that `Merge` speaks of."""
+    return getattr(merge, "is_plain", False) is True
 
 
 class OnlineStore(ABC):

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import lmdb
 
 from featurestore.errors import ConfigurationError, StoreUnavailableError
-from featurestore.online.base import Merge, OnlineStore, Row
+from featurestore.online.base import Merge, OnlineStore, Row, is_plain
 from featurestore.online.files import identity_of, path_of, refuse_network, refuse_unknown
 
 __all__ = ["LMDBOnlineStore"]
@@ -377,8 +377,8 @@ def _committed(transaction: Any, write: Callable[[Any], _T]) -> _T:
         written = write(transaction)
     except BaseException:
         # Not aborted: in lmdb 3.0 that waits for a moment in which no thread reads, so for ever on a busy server.
-        # Nothing is lost by it: merges are asked before the first row is written, and LMDB itself gives a transaction
-        # up, instead of committing it, in which a step failed.
+        # Nothing is lost by it: when a merge fails, nothing was written but rows that are new, and LMDB itself gives a
+        # transaction up, instead of committing it, in which a step failed.
         with suppress(lmdb.Error):
             transaction.commit()
         raise
@@ -389,6 +389,10 @@ def _committed(transaction: Any, write: Callable[[Any], _T]) -> _T:
 def _merge(transaction: Any, rows: Sequence[Row], merge: Merge) -> int:
     """Write what ``merge`` makes of rows that are sorted by key."""
     cursor = transaction.cursor()
+    if is_plain(merge):
+        # What is new is written without a look or a question; LMDB tells how many that were.
+        _, new = cursor.putmulti(rows, overwrite=False)
+        return int(new) if new == len(rows) else int(new) + _merge_known(cursor, rows, merge)
     # Where nothing is between the first key and the last, as in a first materialization, no row need be looked up.
     if not cursor.set_range(rows[0][0]) or cursor.key() > rows[-1][0]:
         merged = [(key, value) for key, new in rows if (value := merge(None, new)) is not None]
@@ -397,6 +401,18 @@ def _merge(transaction: Any, rows: Sequence[Row], merge: Merge) -> int:
         merged = [
             (key, value) for key, new in rows if (value := merge(old := get(key), new)) is not None and value is not old
         ]
+    cursor.putmulti(merged)
+    return len(merged)
+
+
+def _merge_known(cursor: Any, rows: Sequence[Row], merge: Merge) -> int:
+    """Write what a plain ``merge`` makes of rows of which each has a value now, perhaps just the one that it brings."""
+    there = dict(cursor.getmulti([key for key, _ in rows]))
+    merged = [
+        (key, value)
+        for key, new in rows
+        if (old := there[key]) != new and (value := merge(old, new)) is not None and value is not old
+    ]
     cursor.putmulti(merged)
     return len(merged)
 

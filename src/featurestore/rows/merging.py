@@ -34,7 +34,7 @@ def pushed(view: OnlineView) -> Merge:
     def merge(old: bytes | None, new: bytes) -> bytes | None:
         return new if old is None or order.compare(old, new) < 0 else None
 
-    return merge
+    return _plain(merge)
 
 
 def materialized(view: OnlineView, *, start: int, end: int, run: int) -> Merge:
@@ -64,6 +64,12 @@ def materialized(view: OnlineView, *, start: int, end: int, run: int) -> Merge:
         sign = order.compare(old, new)
         return new if sign < 0 or (sign == 0 and not from_source) else None
 
+    return _plain(merge)
+
+
+def _plain(merge: Merge) -> Merge:
+    """Mark what takes a row as it is where there is none, and changes nothing where just this row is."""
+    vars(merge)["is_plain"] = True
     return merge
 
 

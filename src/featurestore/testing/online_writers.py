@@ -82,8 +82,11 @@ def assert_whole(value: bytes) -> None:
 
 
 def greatest(old: bytes | None, new: bytes) -> bytes | None:
-    """Keep the greater value."""
+    """Keep the greater value: a plain merge."""
     return new if old is None or new > old else None
+
+
+vars(greatest)["is_plain"] = True  # So that the exam tries what stores make of the promise; the other merges make none.
 
 
 def counted(old: bytes | None, new: bytes) -> bytes:
