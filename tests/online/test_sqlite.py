@@ -32,6 +32,11 @@ def test_the_path_of_the_settings_is_looked_up_from_the_folder(tmp_path: Path) -
         assert (store.path, store.project) == (tmp_path / path, "shop")
 
 
+def test_options_of_feast_that_mean_nothing_here_are_taken(tmp_path: Path) -> None:
+    options = {"path": "my.db", "vector_enabled": False, "vector_len": 384, "text_search_enabled": False}
+    assert SQLiteOnlineStore.of_settings(options, project="shop", folder=tmp_path).path == tmp_path / "my.db"
+
+
 def test_a_file_of_another_program_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "online.db"
     path.write_bytes(b"not SQLite" * 1000)

@@ -1,26 +1,38 @@
-"""What online stores of servers have in common in reading their options."""
+"""What online stores have in common in reading their options."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from featurestore.errors import ConfigurationError, closest
 from featurestore.instants import to_duration
 
-__all__ = ["count_of", "require_known", "seconds_of"]
+__all__ = ["count_of", "refuse_unknown", "seconds_of"]
 
 
-def require_known(store: str, options: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raise where an option means nothing to a store, and name the nearest that does."""
-    for name in options.keys() - set(known):
-        near = closest(str(name), known)
-        raise ConfigurationError(
-            f"{store} has no option {name!r}",
-            found=name,
-            expected=f"some of: {', '.join(sorted(known))}",
-            fix=f"did you mean {near!r}?" if near else "remove it",
-        )
+def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], *, what: str) -> None:
+    """Raise a `ConfigurationError` for the first option that is not ``known``.
+
+    Example:
+        >>> refuse_unknown({"pth": "x"}, ["path"], what="sqlite")
+        Traceback (most recent call last):
+        ...
+        featurestore.errors.ConfigurationError: the online store sqlite has no option 'pth'
+          found:    pth
+          expected: one of: path
+          fix:      did you mean 'path'?
+    """
+    names = sorted(known)
+    for name in options:
+        if name not in names:
+            near = closest(str(name), names)
+            raise ConfigurationError(
+                f"the online store {what} has no option {name!r}",
+                found=name,
+                expected=f"one of: {', '.join(names)}",
+                fix=f"did you mean {near!r}?" if near else "remove it",
+            )
 
 
 def seconds_of(name: str, value: Any) -> float:

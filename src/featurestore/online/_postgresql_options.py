@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from featurestore.errors import ConfigurationError, FeatureStoreError, StoreUnavailableError, UnsupportedValueError
-from featurestore.online._options import require_known
+from featurestore.online._options import refuse_unknown
 
 __all__ = ["redacted", "translation", "url_of"]
 
@@ -37,7 +37,7 @@ def url_of(options: Mapping[str, Any]) -> str:
     Raises:
         ConfigurationError: an option that means nothing, or both.
     """
-    require_known("the online store in PostgreSQL", options, _OPTIONS)
+    refuse_unknown(options, _OPTIONS, what="postgres")
     if "url" not in options:
         return _url_of(options)
     if both := options.keys() & {"host", "port", "database", "user", "password", *_FEAST_OPTIONS}:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from featurestore.errors import ConfigurationError
 from featurestore.instants import to_duration
-from featurestore.online.files import refuse_unknown
+from featurestore.online._options import refuse_unknown
 
 __all__ = ["RedisAddress", "RedisOptions"]
 

@@ -25,7 +25,7 @@ from featurestore.errors import (
     StoreUnavailableError,
     UnsupportedValueError,
 )
-from featurestore.online._options import count_of, require_known, seconds_of
+from featurestore.online._options import count_of, refuse_unknown, seconds_of
 from featurestore.online.base import VIEW_BYTES, Merge, OnlineStore, Row
 
 __all__ = ["DynamoDBOnlineStore"]
@@ -122,7 +122,7 @@ class DynamoDBOnlineStore(OnlineStore):
     @classmethod
     def of_settings(cls, options: Mapping[str, Any], *, project: str, folder: Path) -> Self:
         del folder  # No option is a path.
-        require_known("the online store in DynamoDB", options, _OPTIONS)
+        refuse_unknown(options, _OPTIONS, what="dynamodb")
         template = options.get("table_name", options.get("table_name_template", "featurestore.{project}"))
         return cls(
             project,

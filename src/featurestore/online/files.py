@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from featurestore.errors import ConfigurationError, closest
+from featurestore.errors import ConfigurationError
 
-__all__ = ["file_system_of", "identity_of", "path_of", "refuse_network", "refuse_unknown"]
+__all__ = ["file_system_of", "identity_of", "path_of", "refuse_network"]
 
 _NETWORK = frozenset({
     "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs", "gfs2", "glusterfs", "gpfs", "lustre",
@@ -22,30 +22,6 @@ _LOCAL_FUSE = frozenset({"fuse.ext2", "fuse.fuse-overlayfs", "fuse.lxcfs", "fuse
 """File systems in user space that lie on a disk of this machine; of others (sshfs, s3fs, rclone...) most do not."""
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
-
-
-def refuse_unknown(options: Mapping[str, Any], known: Iterable[str], *, what: str) -> None:
-    """Raise a `ConfigurationError` for the first option that is not ``known``.
-
-    Example:
-        >>> refuse_unknown({"pth": "x"}, ["path"], what="sqlite")
-        Traceback (most recent call last):
-        ...
-        featurestore.errors.ConfigurationError: the online store sqlite has no option 'pth'
-          found:    pth
-          expected: one of: path
-          fix:      did you mean 'path'?
-    """
-    names = sorted(known)
-    for name in options:
-        if name not in names:
-            near = closest(str(name), names)
-            raise ConfigurationError(
-                f"the online store {what} has no option {name!r}",
-                found=name,
-                expected=f"one of: {', '.join(names)}",
-                fix=f"did you mean {near!r}?" if near else "remove it",
-            )
 
 
 def path_of(options: Mapping[str, Any], folder: Path, default: str) -> Path:

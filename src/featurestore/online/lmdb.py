@@ -28,8 +28,9 @@ from typing import Any, ClassVar, Self, TypeVar
 import lmdb
 
 from featurestore.errors import ConfigurationError, StoreUnavailableError
+from featurestore.online._options import refuse_unknown
 from featurestore.online.base import Merge, OnlineStore, Row, is_plain
-from featurestore.online.files import identity_of, path_of, refuse_network, refuse_unknown
+from featurestore.online.files import identity_of, path_of, refuse_network
 
 __all__ = ["LMDBOnlineStore"]
 

@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from featurestore.errors import ConfigurationError, StoreUnavailableError
+from featurestore.online._options import refuse_unknown
 from featurestore.online.base import Merge, OnlineStore, Row
-from featurestore.online.files import identity_of, path_of, refuse_network, refuse_unknown
+from featurestore.online.files import identity_of, path_of, refuse_network
 
 __all__ = ["SQLiteOnlineStore"]
 
 _T = TypeVar("_T")
 
 _DEFAULT = "data/online_store.db"
+_FEAST_ONLY = ("text_search_enabled", "vector_enabled", "vector_len")
+"""Options of Feast's that change nothing here: nothing is searched by likeness."""
 _WAIT_SECONDS = 60.0
 """How long a writer queues for the others, each of which takes milliseconds at a time."""
 _POLL = 0.001
@@ -74,7 +77,7 @@ class SQLiteOnlineStore(OnlineStore):
 
     @classmethod
     def of_settings(cls, options: Mapping[str, Any], *, project: str, folder: Path) -> Self:
-        refuse_unknown(options, ("path",), what="sqlite")
+        refuse_unknown(options, ("path", *_FEAST_ONLY), what="sqlite")
         return cls(path_of(options, folder, _DEFAULT), project)
 
     # ---- reading -------------------------------------------------------------------------------------------------
