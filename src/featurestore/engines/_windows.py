@@ -236,12 +236,14 @@ class _Blocks:
     def first_above(self, limit: Ints, start: Ints, end: Ints) -> Ints:
         """Return the first position from ``start`` on of a number above ``limit``; ``end`` where there is none.
 
-        Whole blocks without one are passed over, ever larger ones first, then ever smaller ones.
+        Whole blocks without one are passed over, ever larger ones first, then ever smaller ones; on the way up only
+        such at whose end a larger one begins, as after any other none would.
         """
         at = start.copy()
-        for depth in (*range(len(self.levels)), *reversed(range(len(self.levels)))):
+        up = [(depth, 1) for depth in range(len(self.levels))]
+        for depth, odd in (*up, *((depth, 0) for depth, _ in reversed(up))):
             width, level = 1 << depth, self.levels[depth]
-            can = np.flatnonzero((at & (width - 1) == 0) & (at + width <= end))
+            can = np.flatnonzero((at & ((width << odd) - 1) == odd * width) & (at + width <= end))
             passed = can[level[at[can] >> depth] <= limit[can]]
             at[passed] += width
         return at
