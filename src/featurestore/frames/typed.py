@@ -171,6 +171,8 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def _date(value: Any) -> date | None:
+    if isinstance(value, str):  # As JSON has it.
+        value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         return value.date()
     return value if value is None or isinstance(value, date) else _again(_date, value, "a date")
@@ -179,6 +181,8 @@ def _date(value: Any) -> date | None:
 def _instant(value: Any) -> datetime | None:
     if value is None:
         return None
+    if isinstance(value, str):  # As JSON has it.
+        value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         known = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         return known if type(known) is datetime else datetime.fromtimestamp(0, UTC) + (known - _EPOCH)
@@ -244,7 +248,7 @@ def typed_series(name: str, values: Sequence[Any], declared: AnyType | None) -> 
 
 
 def as_declared(column: pl.Series, declared: AnyType) -> pl.Series:
-    """Return a column in the declared type, as far as that loses nothing.
+    """Return a column in the declared type, as far as that loses nothing; times may be text in ISO 8601.
 
     Raises:
         polars.exceptions.PolarsError: a value that the type cannot hold.
@@ -264,6 +268,10 @@ def as_declared(column: pl.Series, declared: AnyType) -> pl.Series:
     if dtype.is_temporal() and isinstance(dtype, pl.Datetime) and isinstance(column.dtype, pl.Datetime):
         known = column.dt.replace_time_zone("UTC") if column.dtype.time_zone is None else column
         return known.dt.convert_time_zone("UTC").cast(dtype)
+    if column.dtype == pl.String and isinstance(dtype, pl.Datetime | pl.Date):
+        take = taker(declared)
+        assert take is not None
+        return pl.Series(column.name, [take(value) for value in column], dtype)
     if not _are_akin(column.dtype, dtype):
         raise TypeError(f"{column.dtype} is not {dtype}")
     # By way of a double, as single values go: it rounds twice.
