@@ -4,25 +4,21 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+from make_data import OUTCOME_DELAY
 from model import Floats, Model, auc
-from tables import DISPUTE_DELAY
 
 from featurestore import FeatureStore
 
 HERE = Path(__file__).parent
-FEATURES = ["avg_purchase", "n_purchases_7d", "avg_rating", "n_disputes_30d", "amount", "hour_of_day"]
+FEATURES = ["avg_purchase", "n_purchases_7d", "spent_24h", "avg_rating", "n_disputes_30d", "amount", "hour_of_day"]
 
 
 def training_rows(store: FeatureStore) -> pl.DataFrame:
     """Return every payment with what was known when it was made, and keep the dataset under a name."""
-    job = store.get_historical_features(
-        "data/labels.parquet",
-        "fraud_detection_v1",
-        event_timestamps=True,
-    )
+    job = store.get_historical_features("data/labels.parquet", "fraud_detection_v1", event_timestamps=True)
     saved = job.persist("fraud_training")
     print(f"dataset {saved.name} version {saved.version}: {saved.rows:,} rows")
-    return job.to_polars()
+    return saved.to_polars()
 
 
 def split_by_time(rows: pl.DataFrame, share: float = 0.7) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -37,7 +33,7 @@ def split_by_time(rows: pl.DataFrame, share: float = 0.7) -> tuple[pl.DataFrame,
     assert isinstance(last, datetime)
     trained_at = first + (last - first) * share
     when = pl.col("event_timestamp")
-    return rows.filter(when < trained_at - DISPUTE_DELAY), rows.filter(when >= trained_at)
+    return rows.filter(when < trained_at - OUTCOME_DELAY), rows.filter(when >= trained_at)
 
 
 def main() -> None:

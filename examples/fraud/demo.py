@@ -1,7 +1,7 @@
 """From payments to a prediction over HTTP, in a folder that is removed afterwards: `make demo` runs it.
 
 Payments up to now are generated; their features are applied, trained on and published; a server answers reads and takes
-pushes; and a payment that is made this moment is pushed to it, read back as a vector, and judged.
+pushes; and a payment that is made this moment is judged by what it answers, and pushed to it.
 """
 
 import shutil
@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SERVICE = "fraud_detection_v1"
 
 
 def run(folder: Path, *command: str) -> None:
@@ -41,28 +40,25 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 def judged(folder: Path, url: str) -> None:
-    """Push a payment to the server, read its features there, and say what the model makes of them."""
+    """Read the features of a payment from the server, say what the model makes of them, and push the payment there."""
     sys.path.insert(0, str(folder))
     from model import Model  # The copy of this folder, as is the next.
     from serve import chance, vector
 
     from featurestore.client import Client
 
-    model = Model.load(folder / "data" / "model.json")
-    key = {"customer_id": 42, "merchant_id": 7}
-    now = datetime.now(UTC)
-    payment = {**key, "event_timestamp": now.isoformat(), "amount": 480.0, "hour_of_day": now.hour}
+    model, now = Model.load(folder / "data" / "model.json"), datetime.now(UTC)
+    payment = {"customer_id": 42, "merchant_id": 7, "event_timestamp": now, "amount": 480.0}
     with Client(url, retries=10) as client:
+        values = vector(client, payment, model.features)
         began = time.perf_counter()
-        client.push("payments", [payment])
-        answer = client.get_online_features(SERVICE, [key])
+        client.push("payments", [{**payment, "transaction_id": 1_000_000}])
+        moved = vector(client, payment, model.features)
         took = (time.perf_counter() - began) * 1000
-    values = vector(answer.to_dict(), model.features)
-    for name, value in zip(model.features, values, strict=True):
-        print(f"  {name:15} {value}")
-    print(
-        f"a payment of 480.00, pushed and read over HTTP in {took:.0f} ms: chance of fraud {chance(model, values):.3f}"
-    )
+    for name, before, after in zip(model.features, values, moved, strict=True):
+        print(f"  {name:15} {before}{'' if after == before else f', then {after}'}")
+    print(f"a payment of 480.00: chance of fraud {chance(model, values):.3f}")
+    print(f"pushed and read again over HTTP in {took:.0f} ms")
 
 
 def main() -> None:

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import tables
 
 DATA = Path(__file__).parent / "data"
 START = datetime(2024, 1, 1)
+OUTCOME_DELAY = timedelta(days=7)
+"""How long after a payment it is known whether it was fraud."""
+OUTCOME_DELAY = timedelta(days=7)
+"""How long after a payment it is known whether it was fraud."""
+OUTCOME_DELAY = timedelta(days=7)
+"""How long after a payment it is known whether it was fraud."""
 
 
 def generated(*, customers: int = 400, merchants: int = 80, days: int = 90, seed: int = 7) -> pl.DataFrame:
@@ -65,15 +70,14 @@ def shifted(payments: pl.DataFrame, last: datetime) -> pl.DataFrame:
     return payments.with_columns(pl.col("event_timestamp") + timedelta(seconds=seconds))
 
 
-def write(payments: pl.DataFrame, folder: Path = DATA) -> None:
-    """Write the log and the tables that are made of it."""
+def write(log: pl.DataFrame, folder: Path = DATA) -> None:
+    """Write what is known of payments when they are made, what is known of them later, and what is to be predicted."""
     folder.mkdir(exist_ok=True)
+    known_at = pl.col("event_timestamp") + OUTCOME_DELAY
     for name, table in (
-        ("payments", payments),
-        ("customer_stats", tables.customer_stats(payments)),
-        ("merchant_stats", tables.merchant_stats(payments)),
-        ("transactions", tables.transactions(payments)),
-        ("labels", tables.labels(payments)),
+        ("payments", log.drop("rating", "is_fraud")),
+        ("outcomes", log.drop("customer_id", "amount").with_columns(known_at=known_at)),
+        ("labels", log.drop("rating")),
     ):
         table.write_parquet(folder / f"{name}.parquet")
         print(f"data/{name}.parquet: {table.height:,} rows")

@@ -5,7 +5,6 @@ python serve.py 4711 --url http://127.0.0.1:6566   the same payment by what `fea
 """
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from featurestore import FeatureStore, load_settings
 from featurestore.client import Client
 
 HERE = Path(__file__).parent
-SERVICE = "fraud_detection_v1"
+ASKED_WITH = ["customer_id", "merchant_id", "event_timestamp", "amount"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +40,10 @@ def as_it_was(at: datetime) -> FeatureStore:
     return store
 
 
-def vector(answer: Mapping[str, list[Any]], features: list[str]) -> list[Any]:
-    """Return the features of the only row of an answer, in the order that the model wants."""
-    return [answer[name][0] for name in features]
+def vector(reader: FeatureStore | Client, payment: dict[str, Any], features: list[str]) -> list[Any]:
+    """Return the features of a payment in the order that the model wants: what it says itself, and what is known."""
+    (known,) = reader.get_online_features("fraud_detection_v1", [payment]).to_rows()
+    return [{**payment, **known}[name] for name in features]
 
 
 def chance(model: Model, values: list[Any]) -> float:
@@ -52,35 +52,21 @@ def chance(model: Model, values: list[Any]) -> float:
     return float(model.predict(np.array([row]))[0])
 
 
-def payment(transaction_id: int) -> dict[str, Any]:
-    """Return a payment of the log."""
-    rows = pl.read_parquet(HERE / "data" / "labels.parquet").filter(transaction_id=transaction_id).to_dicts()
-    if not rows:
-        raise SystemExit(f"no payment {transaction_id} in data/labels.parquet")
-    return rows[0]
-
-
-def trained(transaction_id: int, features: list[str]) -> list[Any]:
-    """Return the row of the training dataset for a payment."""
-    saved = FeatureStore(repo_path=HERE).get_saved_dataset("fraud_training").to_polars()
-    return list(saved.filter(transaction_id=transaction_id).select(features).row(0))
-
-
 def main() -> None:
     """Judge one payment."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("transaction_id", type=int)
     parser.add_argument("--url", help="of a running `featurestore serve`")
     given = parser.parse_args()
-    model, one = Model.load(HERE / "data" / "model.json"), payment(given.transaction_id)
-    row = [{"customer_id": one["customer_id"], "merchant_id": one["merchant_id"]}]
-    if given.url:
-        with Client(given.url) as client:
-            values = vector(client.get_online_features(SERVICE, row).to_dict(), model.features)
-    else:
-        with as_it_was(one["event_timestamp"].replace(tzinfo=UTC)) as store:
-            values = vector(store.get_online_features(SERVICE, row).to_dict(), model.features)
-        same = values == trained(given.transaction_id, model.features)
+    model = Model.load(HERE / "data" / "model.json")
+    rows = FeatureStore(repo_path=HERE).get_saved_dataset("fraud_training").to_polars()
+    trained = rows.row(by_predicate=pl.col("transaction_id") == given.transaction_id, named=True)
+    payment = {name: trained[name] for name in ASKED_WITH}
+    at = payment["event_timestamp"].replace(tzinfo=UTC)
+    with Client(given.url) if given.url else as_it_was(at) as reader:
+        values = vector(reader, payment, model.features)
+    if not given.url:
+        same = values == [trained[name] for name in model.features]
         print(f"serving {'equals' if same else 'DIFFERS FROM'} the training row")
     for name, value in zip(model.features, values, strict=True):
         print(f"  {name:15} {value}")
