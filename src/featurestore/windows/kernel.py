@@ -361,7 +361,9 @@ def _ewma(aggregate: Aggregate, values: _Values) -> pl.Series:
 
 
 def _slope(aggregate: Aggregate, values: _Values) -> pl.Series:
-    return _one_by_one(aggregate, values, sequences.slope)
+    _is_float(aggregate, values)
+    found = sequences.slopes(values.of.at, values.of.floats, values.low, values.high)
+    return pl.Series(found, dtype=pl.Float64)
 
 
 def _one_by_one(
