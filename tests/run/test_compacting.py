@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from featurestore import FeatureStore
+from featurestore import FeatureStore, FeatureView, Field, PushSource, agg, types
 from featurestore.errors import FrameError
 from featurestore.run import forgetting
 from featurestore.run.compacting import Compacted
@@ -117,3 +117,23 @@ def test_the_settings_say_how_far_ahead_pushed_rows_may_be(tmp_path: Path) -> No
         store.push("clicks_push", _row(1, NOW + timedelta(hours=2)))
     with pytest.raises(FrameError):
         store.push("clicks_push", _row(1, NOW + timedelta(minutes=30)), max_clock_skew="5m")
+
+
+def test_compact_takes_from_window_views_what_no_window_reaches_any_more(tmp_path: Path) -> None:
+    clock = SetClock(NOW)
+    store = opened(tmp_path, clock)
+    schema = [Field("n", types.Int64)]
+    store.apply(FeatureView("hourly", PushSource("events"), schema, ["user"], aggregates=[agg.count("1h")]))
+    store.push("events", [{"user": user, "event_timestamp": NOW, "n": user} for user in (1, 2)])
+    kept = online_views(store.registry)["hourly"]
+
+    def size() -> int:
+        return sum(len(value) for rows in store.online_store.scan(kept.suffix) for _, value in rows)
+
+    clock.time = NOW + timedelta(days=1)
+    before = size()
+    assert [one.swept for one in store.compact(dry_run=True)] == [0]
+    assert size() == before
+    assert [(one.view, one.swept) for one in store.compact()] == [("hourly", 2)]
+    assert size() < before
+    assert [one.swept for one in store.compact()] == [0]

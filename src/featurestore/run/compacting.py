@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from featurestore.declare.feature import Feature
+from featurestore.declare.on_demand import OnDemandFeatureView
+from featurestore.instants import now_micros
 from featurestore.online.base import VIEW_BYTES, OnlineStore
 from featurestore.run.forgetting import forget, orphans
-from featurestore.run.online import Online, online_views
+from featurestore.run.online import Online, identity, online_views
 
 __all__ = ["Compacted", "compact"]
 
@@ -28,6 +31,8 @@ class Compacted:
     """Rows that were removed from the online store."""
     files: int = 0
     """Files of the event log that were merged into fewer."""
+    swept: int = 0
+    """Entities of a window view that had events which no window reaches any more."""
 
 
 def compact(online: Online, *, dry_run: bool = False) -> tuple[Compacted, ...]:
@@ -44,14 +49,34 @@ def compact(online: Online, *, dry_run: bool = False) -> tuple[Compacted, ...]:
             online.store.drop(suffix)
     kept = [view for view in online.log.views() if view not in gone]
     files = {view: online.log.compact(view, dry_run=dry_run) for view in kept}
+    swept = {} if dry_run else _swept(online, gone)
     if not dry_run:
         online.store.compact()
+    views = dict.fromkeys([*files, *swept])
     done = [
         *(Compacted(view, True, rows[view]) for view in gone),
         *([Compacted("", True, rows[""])] if rows[""] else []),
-        *(Compacted(view, files=count) for view, count in files.items()),
+        *(Compacted(view, files=files.get(view, 0), swept=swept.get(view, 0)) for view in views),
     ]
     return tuple(done)
+
+
+def _swept(online: Online, gone: Collection[str]) -> dict[str, int]:
+    """Take away what no window reaches from entities that get no events any more; return how many, by window view."""
+    from featurestore.run.window_states import WindowStates
+
+    found = {}
+    kept, now = online_views(online.registry).views, now_micros(online.clock)
+    for view in (*online.context.known.views.values(), *online.context.known.functions):
+        declared = view.declaration if isinstance(view, Feature) else view
+        layout = None if isinstance(declared, OnDemandFeatureView) else kept.get(identity(view))
+        if layout is not None and layout.events and identity(view) not in gone:
+            assert not isinstance(declared, OnDemandFeatureView)
+            has_ids = declared.event_id is not None
+            states = WindowStates(online.store, layout, declared.aggregates, has_event_ids=has_ids)
+            if count := states.sweep(now=now):
+                found[identity(view)] = count
+    return found
 
 
 def _numbers(online: Online, names: Collection[str]) -> dict[str, bytes]:

@@ -125,8 +125,9 @@ class Materializing(Workspace):
     def compact(self, *, dry_run: bool = False) -> tuple[Compacted, ...]:
         """Let what is online, and the event log of pushes, take less room. Nothing that is answered changes.
 
-        What views that are gone have left is removed, the many small files of the event log are merged, and space that
-        removed rows took is given back where the online store can. Reads, pushes and materialize go on meanwhile.
+        What views that are gone have left is removed, and of window views the events that no window reaches any more;
+        the many small files of the event log are merged, and space is given back where the online store can. Reads,
+        pushes and materialize go on meanwhile.
 
         Args:
             dry_run: only return what would be done.
