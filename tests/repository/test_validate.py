@@ -130,3 +130,11 @@ def test_a_source_declared_in_two_ways_is_refused_with_what_to_do() -> None:
     message = refused(VIEW, fs.FeatureView("w", other))
     assert "timestamp_field: 'at' and 'created'" in message
     assert "name=" in message
+
+
+@pytest.mark.parametrize("source", [SOURCE, fs.PushSource("pushed", SOURCE)])
+@pytest.mark.parametrize("name", ["driver_id", "at"])
+def test_an_aggregate_is_not_called_as_a_join_key_or_the_timestamp(source: Any, name: str) -> None:
+    view = fs.FeatureView("windows", source, entities=["driver_id"], aggregates=[fs.agg.count("1h", name=name)])
+    with pytest.raises(RegistrationError, match="called as a join key or its timestamp"):
+        validate(collect("shop", [view]))

@@ -113,17 +113,30 @@ def _view_problems(repository: Repository) -> Iterator[RegistrationError]:
         yield from _unknown(repository, f"feature view {name!r}", ObjectKind.ENTITY, document.get("entities", ()))
         yield from _repeated(f"feature view {name!r} names an entity twice", document.get("entities", ()))
         yield from _key_problems(repository, name, document)
-        yield from _aggregate_problems(f"feature view {name!r}", _keys_of(repository, name), document)
+        own = (*_keys_of(repository, name), *_time_of(repository, document["source"]))
+        yield from _aggregate_problems(f"feature view {name!r}", own, document)
     for name in repository.names(ObjectKind.FUNCTION):
         document = repository.documents[ObjectKind.FUNCTION][name]
-        yield from _aggregate_problems(f"function {name!r}", document.get("entity", ()), document)
+        own = (*document.get("entity", ()), *([document["timestamp"]] if document.get("timestamp") else []))
+        yield from _aggregate_problems(f"function {name!r}", own, document)
 
 
-def _aggregate_problems(where: str, keys: Iterable[str], document: Document) -> Iterator[RegistrationError]:
+def _time_of(repository: Repository, source: str) -> tuple[str, ...]:
+    """Return the column of the event timestamp, as the view knows it; none where the source does not say."""
+    known = repository.documents[ObjectKind.SOURCE]
+    document = known.get(source, {})
+    document = known.get(document.get("batch_source", ""), document)
+    name = document.get("timestamp_field")
+    return (document.get("field_mapping", {}).get(name, name),) if name else ()
+
+
+def _aggregate_problems(where: str, own: Iterable[str], document: Document) -> Iterator[RegistrationError]:
     aggregates = document.get("aggregates", ())
     names = [each["name"] for each in aggregates]
     yield from _repeated(f"{where} has two aggregates of one name", names)
-    yield from _repeated(f"{where} has an aggregate that is called as a join key", [*{*keys}, *{*names}])
+    yield from _repeated(
+        f"{where} has an aggregate that is called as a join key or its timestamp", [*{*own}, *{*names}]
+    )
     if aggregates and "ttl" in document:
         yield RegistrationError(
             f"{where} has aggregates and a ttl",
