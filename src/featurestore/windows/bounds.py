@@ -21,6 +21,8 @@ ALWAYS = -(2**62)
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
+_HOUR = 3_600_000_000
+_LAST_HOUR = to_micros(datetime.max.replace(tzinfo=UTC)) // _HOUR
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _WEEK = 7
 _MONDAY = 3
@@ -67,11 +69,30 @@ def _period_of(at: Ints, period: timedelta, tz: str) -> Ints:
     """Return the number of the period that each time is in."""
     if period % _DAY:
         return at // (period // _MICROSECOND)
-    distinct, place = np.unique(at, return_inverse=True)
-    zone = ZoneInfo(tz)
-    days = np.array([_local_day(int(one), zone) for one in distinct], np.int64).reshape(-1)
     length = period // _DAY
-    return ((days + _shift(length)) // length)[place]
+    return (_local_days(at, tz) + _shift(length)) // length
+
+
+def _local_days(at: Ints, tz: str) -> Ints:
+    """Return the local day of each time, counted from 1970-01-01."""
+    hours, place = np.unique(at // _HOUR, return_inverse=True)
+    offsets, later = (
+        np.array([_offset(hour, tz) for hour in each.tolist()], np.int64)[place]
+        for each in (hours, np.minimum(hours + 1, _LAST_HOUR))
+    )
+    days: Ints = (at + offsets) // (_DAY // _MICROSECOND)
+    # Clocks change at most once in an hour; in such hours each time is asked for by itself.
+    changing = np.flatnonzero(offsets != later)
+    days[changing] = [_local_day(one, ZoneInfo(tz)) for one in at[changing].tolist()]
+    return days
+
+
+@lru_cache(maxsize=65_536)
+def _offset(hour: int, tz: str) -> int:
+    """Return by how many microseconds clocks are before UTC at the beginning of an hour since 1970."""
+    offset = from_micros(hour * _HOUR).astimezone(ZoneInfo(tz)).utcoffset()
+    assert offset is not None
+    return offset // _MICROSECOND
 
 
 def _local_day(at: int, zone: ZoneInfo) -> int:
