@@ -89,6 +89,8 @@ wide.py --rows 20000
 point_in_time.py --late --rows 100k --labels 10k --views 2 --ttl 7d
 point_in_time.py --rows 8M --labels 10k --views 1 --memory 200 --rounds 1
 point_in_time.py --feast --rows 100k --labels 10k --views 5 --ttl 7d --rounds 1
+materialize.py --keys 100k --rounds 1
+push.py --rows 1 100 --seconds 1 --keys 50000
 endef
 export BENCHES
 
