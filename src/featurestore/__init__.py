@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     get_online_features_async = fs.get_online_features_async
     skew = fs.skew
     verify = fs.verify
+    explain_value = fs.explain_value
     get_saved_dataset = fs.get_saved_dataset
     lineage = fs.lineage
     list_data_sources = fs.list_data_sources
@@ -137,6 +138,7 @@ _OF_DEFAULT_STORE = (
     "get_online_features_async",
     "skew",
     "verify",
+    "explain_value",
     "get_saved_dataset",
     "lineage",
     "list_data_sources",
@@ -195,6 +197,7 @@ __all__ = [
     "config",
     "describe",
     "every",
+    "explain_value",
     "features",
     "fs",
     "get_data_source",

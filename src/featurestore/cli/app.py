@@ -38,6 +38,7 @@ _COMMANDS = {
     "ingest": ("ingest", "Read streams into the event log and the online store."),
     "skew": ("skew", "Compare what serving answers with what training would say."),
     "verify": ("verifying", "Compute features in every way, and compare to the last bit."),
+    "explain-value": ("verifying", "Show the rows, code and arithmetic behind one value."),
     "serve": ("serving", "Answer reads and take pushes over HTTP."),
     "keys": ("serving", "Make, list and revoke the API keys of the feature server."),
     "registry": ("history", "Look at the history of the project, and go back in it."),

@@ -90,6 +90,7 @@ def plan(
 @click.option("-m", "--message", default="", help="Why, for the log of the registry.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; the same as plan.")
 @click.option("--allow-breaking", is_flag=True, help="Let features that are online change their type.")
+@click.option("--verify", is_flag=True, help="First compute what is new or changed in every way; refuse what differs.")
 @json_option
 @click.pass_obj
 def apply(
@@ -98,6 +99,7 @@ def apply(
     message: str,
     dry_run: bool,
     allow_breaking: bool,
+    verify: bool,
     skip_sources: bool,
     allow: tuple[str, ...],
     as_json: bool,
@@ -108,6 +110,11 @@ def apply(
     """
     store = project.store()
     made = store.plan_repository(look_at_sources=not skip_sources, allow=allow)
+    if verify:
+        from featurestore.cli.verifying import watched
+
+        with watched() as progress:
+            store.verify_plan(made, progress=progress).raise_if_different()
     if not dry_run:
         store.apply_plan(made, message=message, allow_breaking=allow_breaking)
     report(made.changes, as_json=as_json, done=not dry_run)

@@ -78,4 +78,42 @@ def _row(one: Any) -> tuple[object, ...]:
     return one.view, one.kind, state, one.values, one.labels, one.events, one.keys, ",".join(one.paths), note
 
 
-COMMANDS: dict[str, click.Command] = {"verify": verify}
+@click.command(
+    "explain-value",
+    epilog="Example: featurestore explain-value driver_hourly_stats:conv_rate --key driver_id=1001 --at 2026-11-01",
+)
+@click.argument("feature")
+@click.option(
+    "-k",
+    "--key",
+    "keys",
+    metavar="COLUMN=VALUE",
+    multiple=True,
+    help="A join key, or what the feature takes from the request; repeatable.",
+)
+@click.option("--at", metavar="TIME", help="ISO 8601, UTC where it has no offset; now by default.")
+@json_option
+@click.pass_obj
+def explain_value(project: Project, /, *, feature: str, keys: tuple[str, ...], at: str | None, as_json: bool) -> None:
+    """Show what one value is made of: rows that count, rows that do not and why, code, and arithmetic.
+
+    FEATURE is view:feature, or a column function. The value is computed from these rows by a slow reference, and held
+    against what training answers; exits with 1 where the two differ.
+    """
+    found = project.store().explain_value(feature, dict(map(_pair, keys)), at=at)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        click.echo(str(found))
+    if not found.ok:
+        sys.exit(1)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is no COLUMN=VALUE, such as driver_id=1001", param_hint="--key")
+    return name.strip(), value
+
+
+COMMANDS: dict[str, click.Command] = {"verify": verify, "explain-value": explain_value}

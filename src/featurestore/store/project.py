@@ -59,6 +59,7 @@ class Project(Functions):
         message: str = "",
         allow_breaking: bool = False,
         allow: Iterable[str] = (),
+        verify: bool = False,
     ) -> tuple[Change, ...]:
         """Put declarations into force: all of them, or none.
 
@@ -76,6 +77,8 @@ class Project(Functions):
             allow_breaking: whether a feature that is online may change its type. Rows of the old type then read as
                 null until they are materialized anew.
             allow: names of computed features that may answer otherwise for a row by itself than among others.
+            verify: whether what is new or changed is verified before anything is written: computed in every way that
+                there is, as `verify` does.
 
         Returns:
             What changed; nothing where all was in force already. ``str`` of a change tells it, ``breaking`` says what
@@ -85,6 +88,7 @@ class Project(Functions):
             RegistrationError: declarations that cannot stand, a new type of a feature that is online, or a computed
                 feature whose values in training and online would differ; names all that is wrong, and nothing was
                 written.
+            VerificationError: values depend on who computes them; nothing was written.
             ConflictError: somebody else changed the same names meanwhile; says what, and nothing was written.
             ConfigurationError: a source that cannot be read.
 
@@ -97,9 +101,14 @@ class Project(Functions):
             ('driver_id',)
         """
         plan = self.plan(objects, objects_to_delete=objects_to_delete, partial=partial, allow=allow)
+        if verify:
+            self._require_verified(plan)
         if not dry_run:
             self.apply_plan(plan, message=message, allow_breaking=allow_breaking)
         return plan.changes
+
+    def _require_verified(self, plan: Plan) -> None:
+        raise NotImplementedError  # The verifying side has it.
 
     def plan(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,15 @@ from featurestore.repository.documents import ObjectKind
 from featurestore.store.ingesting import Streaming
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     import polars as pl
 
     from featurestore.engines.base import Engine
     from featurestore.planning.applying import Plan
     from featurestore.repository.repository import Repository
     from featurestore.run.training import Context
+    from featurestore.verification.explanations import Explanation
     from featurestore.verification.report import Verification
     from featurestore.verification.verifying import Progress
 
@@ -46,7 +49,7 @@ class Verifying(Streaming):
         by the online path: the rows are brought in random order and batches, pushed and materialized, to a store in
         memory with a simulated clock, and read at each label's time. Nothing of the project is changed.
 
-        Of sources with many rows it takes whole histories of random entities, at most 1,500 rows.
+        Of sources with many rows it takes whole histories of random entities, at most 800 rows.
 
         Args:
             views: references, views and registered functions; by default everything that the project has.
@@ -105,6 +108,80 @@ class Verifying(Streaming):
             )
             look = Look(_engines(context.engine), self.clock.now(), labels, among=_changed(plan))
             return verify(context, None, look if seed is None else replace(look, seed=seed), progress)
+
+    def explain_value(
+        self, feature: Any, keys: Mapping[str, Any] | None = None, *, at: datetime | date | str | None = None
+    ) -> Explanation:
+        """Return what one value is made of: the rows that count, some that do not and why, the code, the arithmetic.
+
+        The value is computed from these rows by the slow reference, and held against what training answers.
+
+        Args:
+            feature: one feature: ``"view:feature"``, a column function or its name, an on-demand view of one feature.
+            keys: the join keys, and what the feature takes from the request.
+            at: the time, UTC where naive; now by default.
+
+        Returns:
+            The explanation: ``.value``, ``.events``, ``.others``, ``.arithmetic``, ``.inputs``, ``.ok``,
+            ``.to_dict()``, ``.raise_if_different()``. It prints as a text.
+
+        Raises:
+            UnknownNameError: nothing bears the name; suggests the nearest.
+            ParameterError: several features, or one that has no value at a time.
+            MissingColumnError: a key is missing.
+
+        Example:
+            >>> from datetime import datetime
+            >>> import featurestore as fs
+            >>> import polars as pl
+            >>> store = fs.FeatureStore()
+            >>> @store.register_feature(
+            ...     name="docs.paid", entity="user", timestamp="at", aggregates=[fs.agg.sum("amount", "1h")]
+            ... )
+            ... def paid() -> pl.DataFrame:
+            ...     at = [datetime(2024, 5, 1, 10, minute) for minute in (0, 30)]
+            ...     return pl.DataFrame({"user": [1, 1], "at": at, "amount": [0.1, 0.2]})
+            >>> found = store.explain_value("docs.paid:amount_sum_1h", {"user": 1}, at="2024-05-01T10:45")
+            >>> print(found.value, found.arithmetic[0])
+            0.30000000000000004 sum of amount over 1h: 0.1 + 0.2
+        """
+        from featurestore.instants import to_instant
+        from featurestore.verification.cells import explain_value
+
+        with self.active():
+            context = self._online().context
+            moment = self.clock.now() if at is None else to_instant(at)
+            return explain_value(context, feature, dict(keys or {}), moment, _Codes(self))
+
+    def _require_verified(self, plan: Plan) -> None:
+        self.verify_plan(plan).raise_if_different()
+
+
+class _Codes(Mapping[str, tuple[str, str, str]]):
+    """By the identity of what has code: the function and where it is, its fingerprint now, and when it was applied."""
+
+    def __init__(self, store: Verifying) -> None:
+        self._store = store
+
+    def __getitem__(self, name: str) -> tuple[str, str, str]:
+        store = self._store
+        documents = store.repository.documents
+        kind = ObjectKind.FUNCTION if name in documents[ObjectKind.FUNCTION] else ObjectKind.ON_DEMAND
+        applied = str(documents[kind].get(name, {}).get("fingerprint", ""))
+        known = store._online().context.known
+        feature = next((one for one in known.functions if one.qualified_name == name), None)
+        if feature is not None:
+            where = f"{feature.qualified_name} at {feature.declaration.file}:{feature.declaration.line}"
+            return where, store._session.codes.of(feature).digest, applied
+        if name not in documents[ObjectKind.ON_DEMAND]:
+            raise KeyError(name)
+        return str(documents[ObjectKind.ON_DEMAND][name]["function"]), applied, applied
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def _function(repository: Repository, name: str) -> Feature[..., Any] | None:

@@ -23,9 +23,10 @@ from featurestore.verification.sampling import CREATED, EVENT, KNOWN, Sample
 from featurestore.verification.staging import Stage
 from featurestore.windows.kernel import condition
 
-__all__ = ["Reference"]
+__all__ = ["WHERE", "Reference"]
 
-_WHERE = "__fs_where_"
+WHERE = "__fs_where_"
+"""Begins the columns that say whether a condition holds of a row."""
 NUMBER = "__fs_number"
 """Which row of the sample it is."""
 Row = dict[str, Any]
@@ -70,10 +71,10 @@ class Reference:
             return feature_types(view.aggregates, dict(sample.rows.schema)).get(field_name)
         return sample.rows.schema[field_name]
 
-    def answer(self, label: Mapping[str, Any]) -> Row:
+    def answer(self, label: Mapping[str, Any], *, hidden: bool = False) -> Row:
         """Return the features of one label, with statuses and event timestamps, by their columns.
 
-        Where a function fails its features are `Raised`.
+        Where a function fails its features are `Raised`. With ``hidden`` what others are computed with is there, too.
         """
         row: Row = {}
         for view in self.retrieval.views:
@@ -81,7 +82,7 @@ class Reference:
             (found,) = join([label], TIMESTAMP, [view], rows, conditions=_conditions(view))
             row |= {name: self._typed(name, found[name]) for name in view.outputs}
         row |= self._computed(label, row)
-        return {name: value for name, value in row.items() if name not in self.retrieval.hidden}
+        return {name: value for name, value in row.items() if hidden or name not in self.retrieval.hidden}
 
     def _typed(self, column: str, value: Any) -> Any:
         """Return a value of the column's type: the sum of no floats is 0.0."""
@@ -106,10 +107,11 @@ class Reference:
             try:
                 frame = self._with(step, computing, frame)
             except Exception as error:  # noqa: BLE001  Whatever a function of a user raises.
-                return dict.fromkeys(self._outputs(), Raised.by(error))
+                return dict.fromkeys((column for each in computing.steps for _, column in each.made), Raised.by(error))
+        for step in computing.steps:
+            made |= {column: frame.get_column(column).to_list()[0] for _, column in step.made}
         for name in self._outputs():
-            value = frame.get_column(name).to_list()[0]
-            made |= {name: value, f"{name}__status": str(Status.NULL_VALUE if value is None else Status.PRESENT)}
+            made[f"{name}__status"] = str(Status.NULL_VALUE if made[name] is None else Status.PRESENT)
         return made
 
     def _outputs(self) -> list[str]:
@@ -162,12 +164,12 @@ def _by_key(sample: Sample) -> dict[tuple[Any, ...], list[Row]]:
 def _held(aggregate: Aggregate, text: str, rows: pl.DataFrame) -> pl.Series:
     found = condition(aggregate, rows)
     assert found is not None
-    return found.alias(f"{_WHERE}{text}")
+    return found.alias(f"{WHERE}{text}")
 
 
 def _conditions(view: ViewJoin) -> dict[str, Callable[[Mapping[str, Any]], bool]]:
     texts = {each.where for each in view.aggregates if each.where is not None}
-    return {text: _holds(f"{_WHERE}{text}") for text in texts}
+    return {text: _holds(f"{WHERE}{text}") for text in texts}
 
 
 def _holds(column: str) -> Callable[[Mapping[str, Any]], bool]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from featurestore.errors import VerificationError
 
-__all__ = ["Difference", "Event", "Raised", "Verification", "ViewVerification"]
+__all__ = ["Difference", "Event", "Raised", "Verification", "ViewVerification", "shown"]
 
 _SHOWN_EVENTS = 8
 """Events of a difference that are printed; `to_dict` has all."""
@@ -42,8 +42,8 @@ class Event:
     """How it came online: pushed or materialized, and when."""
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{name}={_text(value)}" for name, value in self.values.items())
-        return f"{shown}{f'  ({self.brought})' if self.brought else ''}"
+        values = ", ".join(f"{name}={shown(value)}" for name, value in self.values.items())
+        return f"{values}{f'  ({self.brought})' if self.brought else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Difference:
     """Those that do not say what is expected."""
 
     def __str__(self) -> str:
-        label = ", ".join(f"{name}={_text(value)}" for name, value in self.label.items())
+        label = ", ".join(f"{name}={shown(value)}" for name, value in self.label.items())
         where = f"in {', '.join(self.paths)} for {self.labels} labels"
         lines = [
             f"{self.view}:{self.feature} differs {where}; the smallest case:",
@@ -73,8 +73,8 @@ class Difference:
             *(f"  event     {event}" for event in self.events[:_SHOWN_EVENTS]),
             *([f"  ... and {len(self.events) - _SHOWN_EVENTS} events more"] * (len(self.events) > _SHOWN_EVENTS)),
             *(["  event     none"] * (not self.events)),
-            f"  expected  {_text(self.expected)}",
-            *(f"  {path:<9} {_text(value)}" for path, value in self.answers.items()),
+            f"  expected  {shown(self.expected)}",
+            *(f"  {path:<9} {shown(value)}" for path, value in self.answers.items()),
         ]
         return "\n".join(lines)
 
@@ -212,7 +212,8 @@ class Verification:
 _COLUMNS = ("view", "kind", "found", "values", "labels", "events", "keys", "paths", "note")
 
 
-def _text(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as text; times in ISO 8601."""
     return value.isoformat() if isinstance(value, datetime) else repr(value)
 
 

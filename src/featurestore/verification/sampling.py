@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -28,13 +28,13 @@ from featurestore.run.timelines import table_of
 from featurestore.run.training import Context
 from featurestore.verification.subjects import Subject
 
-__all__ = ["EVENT", "KNOWN", "Sample", "grid_points", "samples_of"]
+__all__ = ["CREATED", "EVENT", "KNOWN", "Sample", "entity_rows", "grid_points", "samples_of", "table_at"]
 
-MOST_ROWS = 1_500
+MOST_ROWS = 800
 """Rows of a source that are looked at."""
-MOST_KEYS = 50
+MOST_KEYS = 40
 """Entities that these are of."""
-MOST_OF_KEY = 300
+MOST_OF_KEY = 120
 """Rows of one entity: of one that has more, so many that follow one another."""
 POINTS = 3
 """Points of its grid for which an as-of function is called."""
@@ -184,6 +184,24 @@ def _rows(table: Table) -> pl.LazyFrame:
     named = frame.rename(dict(scan.renames)) if scan.renames else frame
     columns = dict.fromkeys((*table.keys, *table.fields, *scan.times))
     return named.select(list(columns))
+
+
+def table_at(context: Context, view: FeatureView | Feature[..., Any], names: Mapping[int, str], at: datetime) -> Table:
+    """Return a view as training sees it for a label at one time."""
+    if isinstance(view, FeatureView) or view.kind is not Kind.AS_OF:
+        return _table(context, view, names, at)
+    return table_of(context.session, view, _labels_at([at]), {})
+
+
+def entity_rows(
+    view: FeatureView | Feature[..., Any], table: Table, key_of: Callable[[str, pl.DataType], pl.Series]
+) -> Sample:
+    """Return all rows of one entity, of which ``key_of`` says each join key as a column of one value."""
+    rows = _rows(table)
+    schema = rows.collect_schema()
+    for key in table.keys:
+        rows = rows.filter(pl.col(key) == pl.lit(key_of(key, schema[key])).first())
+    return Sample(view, table, rows.collect(engine="streaming"))
 
 
 # ---- which rows ------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from featurestore.run.online import identity
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Subject", "kind_of", "reference", "subjects"]
+__all__ = ["Subject", "kind_of", "reference", "subject_of", "subjects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def subjects(known: Known, wanted: object = None) -> tuple[Subject, ...]:
     else:
         asked = list(asked_for(wanted, known))
     found = {identity(one.view): replace(one, name=one.view.name, join_key_map=()) for one in asked}
-    return tuple(_subject(name, one, known) for name, one in found.items())
+    return tuple(subject_of(one, known) for one in found.values())
 
 
 def kind_of(view: View) -> str:
@@ -68,7 +68,8 @@ def kind_of(view: View) -> str:
     return "window" if view.aggregates else "view"
 
 
-def _subject(name: str, one: Asked, known: Known) -> Subject:
+def subject_of(one: Asked, known: Known) -> Subject:
+    """Return what takes part in the features of ``one``."""
     asked, unknown = [one], list[str]()
     requested: dict[str, pl.DataType | None] = {}
     for each in (one, *inputs_of([one], known)):
@@ -93,7 +94,7 @@ def _subject(name: str, one: Asked, known: Known) -> Subject:
     why = f"nothing says what {', '.join(unknown)} is: annotate the parameter" if unknown else ""
     why = why or next((text for each in joined.values() if (text := _refusal(each.view))), "")
     types = {column: dtype for column, dtype in requested.items() if dtype is not None}
-    return Subject(name, kind_of(one.view), tuple(asked), tuple(joined.values()), types, aliases, why)
+    return Subject(identity(one.view), kind_of(one.view), tuple(asked), tuple(joined.values()), types, aliases, why)
 
 
 def _bare(feature: AnyFeature) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,424 @@
+"""Explaining one value: the rows that count and those that do not, the code, and the arithmetic."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from featurestore.declare.aggregates import Aggregate
+from featurestore.declare.feature import Feature
+from featurestore.declare.on_demand import OnDemandFeatureView
+from featurestore.declare.view import FeatureView
+from featurestore.errors import FeatureStoreError, MissingColumnError, ParameterError
+from featurestore.instants import duration_text, from_micros, to_instant, to_micros
+from featurestore.planning.computing import Step
+from featurestore.planning.retrieval import Asked, asked_for
+from featurestore.planning.training import ViewJoin
+from featurestore.rows.order import canonical_row
+from featurestore.run.history import source_names
+from featurestore.run.labels import TIMESTAMP
+from featurestore.run.online import identity
+from featurestore.run.training import Context, Request, get_historical_features
+from featurestore.testing.windows import in_window
+from featurestore.verification.arithmetic import arithmetic_of
+from featurestore.verification.cases import are_same
+from featurestore.verification.expecting import WHERE, Reference
+from featurestore.verification.explanations import ExplainedEvent, Explanation
+from featurestore.verification.replaying import SimulatedClock
+from featurestore.verification.report import Raised
+from featurestore.verification.sampling import CREATED, EVENT, KNOWN, Sample, entity_rows, table_at
+from featurestore.verification.staging import Stage
+from featurestore.verification.subjects import Subject, kind_of, reference, subject_of
+
+__all__ = ["Registered", "explain_value"]
+
+_OTHERS = 5
+"""Rows that do not count and are shown."""
+
+Row = dict[str, Any]
+Registered = Mapping[str, tuple[str, str, str]]
+"""By the identity of what has code: the function and where it is, its fingerprint now, and that when it was applied."""
+
+
+def explain_value(
+    context: Context, feature: object, keys: Mapping[str, Any], at: datetime, registered: Registered
+) -> Explanation:
+    """Explain one feature of one entity at one time; the store's method of this name says what that is.
+
+    Args:
+        context: of the store.
+        feature: a reference to one feature.
+        keys: join keys, and what comes with the request.
+        at: the time, aware.
+        registered: the code versions.
+    """
+    asked = _one(feature, context)
+    subject = subject_of(asked, context.known)
+    if subject.skipped:
+        raise ParameterError(f"{subject.name} cannot be explained", found=subject.skipped, expected="a value at a time")
+    names = source_names([one.view for one in subject.joined if isinstance(one.view, FeatureView)])
+    samples: dict[str, Sample] = {}
+    for one in subject.joined:
+        assert isinstance(one.view, FeatureView | Feature)
+        table = table_at(context, one.view, names, at)
+        labels = {key: label for view, key, label in subject.aliases if view == identity(one.view)}
+        entity = {key: _key(keys, labels.get(key, key), one) for key in table.keys}
+        samples[identity(one.view)] = entity_rows(one.view, table, partial(_of_entity, entity))
+    label = _label(subject, samples, keys, at)
+    with tempfile.TemporaryDirectory(prefix="featurestore-explain-") as folder:
+        stage = Stage.of(subject, context.known, samples, Path(folder), clock=SimulatedClock(at))
+        made = Reference(stage, samples, label.schema)
+        values = made.answer(label.row(0, named=True), hidden=True)
+    references = [text for one in subject.asked for text in reference(one)]
+    request = Request(label, references, full_feature_names=True, event_timestamps=True, statuses=True)
+    try:
+        answer: Mapping[str, Any] = get_historical_features(context, request).to_polars().row(0, named=True)
+    except FeatureStoreError as error:
+        answer = {column: Raised.by(error) for column in values}
+    return _Cell(context, made, samples, label.row(0, named=True), at, values, answer, registered).told(asked)
+
+
+def _one(feature: object, context: Context) -> Asked:
+    found = asked_for(feature, context.known)
+    one = found[0]
+    if len(found) == 1 and one.is_column:
+        return one
+    if len(found) == 1 and one.features is not None and len(one.features) == 1:
+        return one
+    if len(found) == 1 and isinstance(one.view, OnDemandFeatureView) and len(one.view.schema) == 1:
+        return replace(one, features=(one.view.schema[0].name,))
+    raise ParameterError(
+        "one value is explained at a time",
+        found=", ".join(each.name for each in found),
+        expected="one feature",
+        fix=f"fs.explain_value('{found[0].name}:<feature>', {{...}})",
+    )
+
+
+def _key(keys: Mapping[str, Any], column: str, one: Asked) -> Any:
+    if column not in keys:
+        raise MissingColumnError.among(column, keys, where=f"the keys, by which {one.name!r} is joined")
+    return keys[column]
+
+
+def _of_entity(entity: Mapping[str, Any], key: str, dtype: pl.DataType) -> pl.Series:
+    return _typed(key, entity[key], dtype)
+
+
+def _label(subject: Subject, samples: Mapping[str, Sample], keys: Mapping[str, Any], at: datetime) -> pl.DataFrame:
+    aliased = {(view, key): column for view, key, column in subject.aliases}
+    types: dict[str, pl.DataType] = dict(subject.requested)
+    for name, sample in samples.items():
+        types |= {aliased.get((name, key), key): sample.rows.schema[key] for key in sample.table.keys}
+    for column in types:
+        if column not in keys:
+            raise MissingColumnError.among(column, keys, where=f"the keys, which {subject.name!r} takes")
+    columns = [_typed(name, keys[name], dtype) for name, dtype in types.items()]
+    stamp = pl.Series(TIMESTAMP, [to_micros(at)]).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.DataFrame([*columns, stamp])
+
+
+def _typed(name: str, value: Any, dtype: pl.DataType) -> pl.Series:
+    """Return a value as a column of the type that is wanted; also text, as a command line has it."""
+    if isinstance(value, str) and dtype == pl.Boolean:
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    if isinstance(value, str) and isinstance(dtype, pl.Datetime | pl.Date):
+        value = to_instant(value)
+        value = value.date() if dtype == pl.Date else value
+    try:
+        found = pl.Series(name, [value])
+        zone = getattr(dtype, "time_zone", None)
+        if isinstance(dtype, pl.Datetime) and zone is None and found.dtype == pl.Datetime("us", "UTC"):
+            found = found.dt.replace_time_zone(None)
+        return found.cast(dtype)
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+        raise ParameterError(
+            f"{name!r} has a value of another type", found=repr(value), expected=str(dtype), fix=f"{name}=<{dtype}>"
+        ) from error
+
+
+# ---- one cell ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """Everything that is known of one label."""
+
+    context: Context
+    reference: Reference
+    samples: Mapping[str, Sample]
+    label: Mapping[str, Any]
+    at: datetime
+    values: Mapping[str, Any]
+    """What the reference says, hidden inputs included, by column."""
+    answer: Mapping[str, Any]
+    """What training says, of what was asked for."""
+    registered: Registered
+
+    def told(self, asked: Asked) -> Explanation:
+        """Return the explanation of the feature that was asked for."""
+        (feature,) = asked.features or (asked.view.name,)
+        return self._column(f"{asked.name}__{feature}")
+
+    def _column(self, column: str) -> Explanation:
+        for view in self.reference.retrieval.views:
+            for one in view.selected:
+                if one.output == column:
+                    return self._joined(view, one.field, column)
+        step = next(
+            step for step in self.reference.retrieval.computing.steps if column in [made for _, made in step.made]
+        )
+        return self._computed(step, column)
+
+    # ---- computed features -----------------------------------------------------------------------------------
+
+    def _computed(self, step: Step, column: str) -> Explanation:
+        feature = next(name for name, made in step.made if made == column)
+        view = step.view if hasattr(step, "view") else step.feature
+        handed = self._handed(step)
+        value = self.values[column]
+        inputs = ", ".join(
+            f"{name}={self.values[made] if made in self.values else self.label[made]!r}" for name, made in handed
+        )
+        known = {made for each in self.reference.retrieval.views for made in (one.output for one in each.selected)}
+        known |= {made for each in self.reference.retrieval.computing.steps for _, made in each.made}
+        used = dict.fromkeys(made for _, made in handed if made in known)
+        return self._explanation(
+            column,
+            f"{view.name}:{feature}" if isinstance(view, OnDemandFeatureView) else view.qualified_name,
+            kind_of(view),
+            identity(view),
+            (f"{view.name}({inputs}) = {value!r}",),
+            inputs=tuple(self._column(made) for made in used),
+        )
+
+    def _handed(self, step: Step) -> list[tuple[str, str]]:
+        """Return what a function is handed: its names for things, and their columns, each column once."""
+        found: dict[str, str] = {}
+        pairs = [*step.inputs]
+        if not isinstance(getattr(step, "view", None), OnDemandFeatureView):
+            short = dict(self.reference.retrieval.computing.short)
+            names = [name for name in step.names if ":" not in name]  # type: ignore[union-attr]  # A column function.
+            pairs += [(name, short.get(name, name)) for name in sorted(names) if name in short or name in self.label]
+        for name, column in pairs:
+            if column not in found or len(name) < len(found[column]):
+                found[column] = name
+        return [(name, column) for column, name in found.items()]
+
+    # ---- rows ------------------------------------------------------------------------------------------------
+
+    def _joined(self, view: ViewJoin, feature: str, column: str) -> Explanation:
+        rows, sample = self.reference.of(view, self.label), self.samples[view.scan.source]
+        aggregate = next((one for one in view.aggregates if one.name == feature), None)
+        judged = _Judged(sample, to_micros(self.at), self.at)
+        told = judged.row(rows) if aggregate is None else judged.window(rows, aggregate)
+        ordered = sorted(told, key=lambda pair: judged.order(pair[0]))
+        shown = judged.columns(aggregate.name if aggregate else feature)
+        events = [_event(row, shown, counted=True, why=why) for row, counted, why in _flat(ordered) if counted]
+        others = [_event(row, shown, counted=False, why=why) for row, counted, why in _flat(ordered) if not counted]
+        value = self.values[column]
+        lines = judged.lookup(told, value) if aggregate is None else judged.arithmetic(aggregate, told, value)
+        return self._explanation(
+            column,
+            f"{view.name}:{feature}",
+            kind_of(sample.view),
+            sample.name,
+            lines,
+            events=tuple(events),
+            others=tuple(others[-_OTHERS:]),
+            left_out=Counter(one.why for one in others),
+            source=_source(sample),
+        )
+
+    def _explanation(
+        self, column: str, feature: str, kind: str, name: str, arithmetic: Sequence[str], **more: Any
+    ) -> Explanation:
+        value, is_asked = self.values[column], column in self.answer
+        answered = self.answer[column] if is_asked else value
+        code, fingerprint, registered = self.registered.get(name, ("", "", ""))
+        status = self.values.get(f"{column}__status") or ("an input" if not is_asked else "")
+        plain = {name: given for name, given in self.label.items() if name != TIMESTAMP}
+        ok = are_same(column, self.values, self.answer) if is_asked else True
+        options = {"events": (), "others": (), "left_out": {}, "source": "", "inputs": ()} | more
+        return Explanation(
+            feature=feature,
+            kind=kind,
+            keys=plain,
+            at=self.at,
+            value=value,
+            answered=answered,
+            ok=ok,
+            status=str(status),
+            arithmetic=tuple(arithmetic),
+            code=code,
+            fingerprint=fingerprint,
+            registered=registered,
+            **options,
+        )
+
+
+Told = list[tuple[Row, tuple[bool, str]]]
+
+
+def _flat(told: Told) -> Iterator[tuple[Row, bool, str]]:
+    yield from ((row, counted, why) for row, (counted, why) in told)
+
+
+def _event(row: Row, columns: Sequence[str], *, counted: bool, why: str) -> ExplainedEvent:
+    return ExplainedEvent({name: row[name] for name in columns}, counted, why)
+
+
+def _source(sample: Sample) -> str:
+    scan = sample.table.scan
+    files = f": {', '.join(scan.files[:3])}{', ...' if len(scan.files) > 3 else ''}" if scan.files else ""
+    return f"{scan.source}{files}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The rows of one entity at one time, each with what becomes of it."""
+
+    sample: Sample
+    now: int
+    at: datetime
+
+    def columns(self, feature: str) -> list[str]:
+        """Return the columns that are shown."""
+        table = self.sample.table
+        named = table.inputs.get(feature, (feature,) if feature in self.sample.rows.columns else table.fields)
+        event_id = (table.event_id,) if table.event_id else ()
+        return list(dict.fromkeys((*table.keys, *table.scan.times, *event_id, *named)))
+
+    def order(self, row: Row) -> tuple[Any, ...]:
+        """Return what decides which of two rows is the greater."""
+        created = row[CREATED]
+        fields = canonical_row(row[name] for name in self.sample.table.fields)
+        return (row[EVENT] or 0, (created is not None, created or 0), fields)
+
+    def _unseen(self, row: Row) -> str:
+        """Return why a row is not visible; nothing if it is."""
+        if self.sample.table.scan.timestamp is None:
+            return ""
+        if row[EVENT] is None:
+            return "does not say when it holds"
+        if row[EVENT] > self.now:
+            return "happens after the time"
+        if row[KNOWN] is None or row[KNOWN] > self.now:
+            return "was not yet available"
+        return ""
+
+    # ---- point in time -------------------------------------------------------------------------------------------
+
+    def row(self, rows: Sequence[Row]) -> Told:
+        """Judge rows of which the greatest one is the value."""
+        told: Told = []
+        seen = [row for row in rows if not self._unseen(row)]
+        newest = self._newest_snapshot()
+        if newest is not None:
+            seen = [row for row in seen if row[EVENT] == newest]
+        winner = max(seen, key=self.order, default=None)
+        for row in rows:
+            if why := self._unseen(row):
+                told.append((row, (False, why)))
+            elif row is winner:
+                told.append((row, self._is_fresh(row)))
+            elif newest is not None and row[EVENT] != newest:
+                told.append((row, (False, "is of an older result, replaced as a whole")))
+            else:
+                told.append((row, (False, "is older than the row that counts")))
+        return told
+
+    def _newest_snapshot(self) -> int | None:
+        snapshots = self.sample.table.snapshots
+        return None if snapshots is None else max((one for one in snapshots if one <= self.now), default=None)
+
+    def _is_fresh(self, row: Row) -> tuple[bool, str]:
+        ttl = self.sample.table.ttl_micros
+        if row[EVENT] is None or not ttl:
+            return True, "the newest row that is known"
+        until = from_micros(row[EVENT] + ttl)
+        if row[EVENT] < self.now - ttl:
+            return False, f"is too old: it held until {until.isoformat()}, for the ttl of {_length(ttl)}"
+        return True, f"the newest row that is known; it holds until {until.isoformat()}, for the ttl of {_length(ttl)}"
+
+    @staticmethod
+    def lookup(told: Told, value: Any) -> tuple[str, ...]:
+        """Return what the look-up came to."""
+        if any(counted for _, (counted, _) in told):
+            return (f"the value of the newest row that is known at the time: {value!r}",)
+        return ("no row counts, so there is no value",)
+
+    # ---- windows -------------------------------------------------------------------------------------------------
+
+    def window(self, rows: Sequence[Row], aggregate: Aggregate) -> Told:
+        """Judge events of a window."""
+        seen = [row for row in rows if not self._unseen(row)]
+        first = self._first_known(seen)
+        told: Told = []
+        for row in rows:
+            why = self._unseen(row)
+            if not why and first.get(row[self.sample.table.event_id or EVENT], row) is not row:
+                why = "repeats an event id that was known before"
+            told.append((row, (False, why) if why else self._in_window(row, aggregate)))
+        return told
+
+    def _first_known(self, rows: Sequence[Row]) -> dict[Any, Row]:
+        name = self.sample.table.event_id
+        found: dict[Any, Row] = {}
+        if name is None:
+            return found
+        ordered = sorted(rows, key=self.order, reverse=True)
+        for row in sorted(ordered, key=lambda row: max(row[EVENT], row[KNOWN])):
+            if row[name] is not None:
+                found.setdefault(row[name], row)
+        return found
+
+    def _in_window(self, row: Row, aggregate: Aggregate) -> tuple[bool, str]:
+        if not in_window(aggregate, from_micros(row[EVENT]), self.at):
+            ended = row[EVENT] >= self.now - to_micros(from_micros(0) + aggregate.offset)
+            return False, "is at or after the end of the window" if ended else "is outside of the window: too old"
+        if aggregate.where is not None and not row[f"{WHERE}{aggregate.where}"]:
+            return False, f"is not of those where {aggregate.where}"
+        is_null = aggregate.column is not None and row[aggregate.column] is None
+        if aggregate.function == "count_null":
+            return (True, "a null") if is_null else (False, "is no null")
+        if is_null:
+            return False, f"has no {aggregate.column}"
+        if aggregate.by is not None:
+            kind = row[aggregate.by]
+            return True, f"counts as {kind if kind in aggregate.categories else 'other'}"
+        return True, "in the window"
+
+    def arithmetic(self, aggregate: Aggregate, told: Told, value: Any) -> tuple[str, ...]:
+        """Return how the value of an aggregate comes of its events."""
+        counted = sorted((row for row, (is_counted, _) in told if is_counted), key=self.order)
+        end = self.at.isoformat()
+        if aggregate.by is None:
+            return arithmetic_of(aggregate, [_term(row, aggregate) for row in counted], value, end)
+        lines: list[str] = []
+        for kind, part in (value or {}).items():
+            of = [
+                row
+                for row in counted
+                if (row[aggregate.by] if row[aggregate.by] in aggregate.categories else "other") == kind
+            ]
+            lines += [
+                f"{kind}: {line}" for line in arithmetic_of(aggregate, [_term(row, aggregate) for row in of], part, end)
+            ]
+        return tuple(lines)
+
+
+def _term(row: Row, aggregate: Aggregate) -> tuple[Any, Any]:
+    return from_micros(row[EVENT]).isoformat(), row[aggregate.column] if aggregate.column else 1
+
+
+def _length(micros: int) -> str:
+    return duration_text(from_micros(micros) - from_micros(0))
