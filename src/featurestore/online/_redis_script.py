@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-__all__ = ["Change", "in_full", "lost_changes", "swap"]
+from featurestore.online.base import Row
+
+__all__ = ["Change", "add", "in_full", "lost_changes", "swap"]
 
 # Sets each row of which the value is still the one that was read, and returns the numbers of the others. The rows of
 # which nothing was there come first. ARGV: how many these are, the lifetime in milliseconds or '', the new values, and
@@ -38,6 +40,11 @@ which that was made, to be merged again where something else is there. A tuple, 
 that a class takes, and there are millions."""
 
 
+def add(rows: Sequence[Row]) -> tuple[Any, ...]:
+    """Return the words of the command that writes rows if there is nothing yet of any of them, and says whether."""
+    return ("MSETNX", *chain.from_iterable(rows))
+
+
 def swap(changes: Sequence[Change], lifetime: bytes) -> tuple[Any, ...]:
     """Return the words of the command that makes changes; those without an old value come first.
 
@@ -48,7 +55,7 @@ def swap(changes: Sequence[Change], lifetime: bytes) -> tuple[Any, ...]:
     old = [value for _, value, _, _ in changes if value is not None]
     if not old and not lifetime:
         # Rows that are all new are what a first materialization has: twice as quick without a script.
-        return ("MSETNX", *chain.from_iterable([(key, new) for key, _, new, _ in changes]))
+        return add([(key, new) for key, _, new, _ in changes])
     keys = [key for key, _, _, _ in changes]
     new = [value for _, _, value, _ in changes]
     return ("EVALSHA", _SHA, len(keys), *keys, len(keys) - len(old), lifetime, *new, *old)

@@ -22,9 +22,9 @@ from weakref import WeakKeyDictionary
 
 from featurestore.online._redis_errors import named_errors
 from featurestore.online._redis_options import RedisOptions
-from featurestore.online._redis_script import Change, lost_changes, swap
+from featurestore.online._redis_script import Change, add, lost_changes, swap
 from featurestore.online._redis_servers import Answer, Conversation, Servers, async_client, servers_at
-from featurestore.online.base import VIEW_BYTES, Merge, OnlineStore, Row
+from featurestore.online.base import VIEW_BYTES, Merge, OnlineStore, Row, is_plain
 
 __all__ = ["RedisOnlineStore"]
 
@@ -118,12 +118,14 @@ class RedisOnlineStore(OnlineStore):
             zip(self._stored([key for key, _ in rows]), (value for _, value in rows), strict=True)
         )
         written = 0
+        is_new = is_plain(merge) and not milliseconds  # Until one is found to be there.
         with self._connected() as servers:
             while left:  # Somebody else changed these in between. Whenever one writer has to repeat, another got on.
                 with Conversation(servers) as conversation:
                     writer = _Writer(servers, conversation, merge, milliseconds)
-                    left = writer.write(left)
+                    left = writer.add(left) if is_new else writer.write(left)
                     written += writer.written
+                is_new = False
         return written
 
     def delete(self, keys: Sequence[bytes]) -> int:
@@ -207,6 +209,31 @@ class _Writer:
         self._conversation = conversation
         self._merge = merge
         self._lifetime = lifetime
+
+    def add(self, rows: Sequence[Row]) -> list[Row]:
+        """Write rows without reading, up to a batch in which something is there of one; return what is left."""
+        left: list[Row] = []
+        adding: deque[tuple[list[list[Row]], Answer]] = deque()
+        for batch in _batches(rows):
+            if left:
+                left += batch
+                continue
+            parts = [[batch[place] for place in group] for group in self._servers.groups([key for key, _ in batch])]
+            adding.append((parts, self._conversation.send([(part[0][0], add(part)) for part in parts])))
+            while len(adding) > 1:
+                left += self._not_added(*adding.popleft())
+        while adding:
+            left += self._not_added(*adding.popleft())
+        return left
+
+    def _not_added(self, parts: list[list[Row]], answer: Answer) -> list[Row]:
+        left: list[Row] = []
+        for part, was_added in zip(parts, answer.wait(), strict=True):
+            if was_added:
+                self.written += len(part)
+            else:
+                left += part
+        return left
 
     def write(self, rows: Sequence[Row]) -> list[Row]:
         """Write rows; return those that somebody else changed between reading and writing."""
