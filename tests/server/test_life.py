@@ -94,8 +94,8 @@ def test_replacing_the_workers_under_load_drops_no_request(served: Path, tmp_pat
         _more(load, 100)
         server.send(signal.SIGHUP)
         until(lambda: sum(line["event"] == "worker stopped" for line in server.log) == 2, server)
+        until(lambda: len(set(server.workers())) == 4, server)
         _more(load, 100)
-        assert len(set(server.workers())) == 4
         assert load.failures == []
         assert load.refused == 0
 
