@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -56,6 +56,15 @@ def first_of(day: date, zone: ZoneInfo) -> int:
         else:
             high = middle
     return high
+
+
+def test_only_a_window_of_bounded_length_has_a_reach() -> None:
+    calendar = {"every": "1d", "tz": "UTC"}
+    endless = [agg.first_n("x", 1, None, **calendar), agg.top_k("x", 2, None, **calendar), agg.sum("x", **calendar)]
+    assert [each.reach for each in (*endless, agg.last_n("x", 1), agg.time_since_last())] == [None] * 5
+    assert agg.lag("x", 2, every="1d").reach == timedelta(days=2 + 1 + 1)  # To the period's begin; clocks change.
+    assert agg.last_n("x", 5, "7d", **calendar).reach == timedelta(days=7 + 1 + 1)
+    assert agg.sum("x", "7d", offset="3d").reach == timedelta(days=10)
 
 
 @pytest.mark.parametrize("tz", ["UTC", "America/Chicago"])

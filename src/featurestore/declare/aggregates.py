@@ -87,7 +87,7 @@ class Aggregate:
     @property
     def reach(self) -> timedelta | None:
         """How long before t the oldest event can be that is in the window; ``None`` where it may be of any age."""
-        if self.every is not None and (self.window is not None or self.n is not None):
+        if self.every is not None and (self.window is not None or self.function == "lag"):
             length = self.window if self.window is not None else (self.n or 0) * self.every
             return length + self.every + self.offset + _DAY  # A day: zones change their clocks.
         return None if self.window is None else self.window + self.offset
