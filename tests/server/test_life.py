@@ -8,7 +8,7 @@ import signal
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,10 @@ class Load:
             thread.join()
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
+            self._ask(connection)
+
+    def _ask(self, connection: http.client.HTTPConnection) -> None:
         while not self._done.is_set():
             try:
                 fresh = connection.sock is None
@@ -69,7 +72,6 @@ class Load:
             else:
                 with self._lock:
                     self.answered += 1
-        connection.close()
 
 
 @contextmanager
