@@ -37,9 +37,7 @@ Row = Mapping[str, Any]
 
 def view_of(aggregates: Sequence[Aggregate]) -> OnlineView:
     """Return how the events of a view with these aggregates are kept."""
-    reaches = [longest(each) for each in aggregates]
-    reach = None if None in reaches else max(each for each in reaches if each is not None)
-    return OnlineView(1, (("id", "Int64"),), (LAYOUT,), events=True, reach=reach)
+    return OnlineView(1, (("id", "Int64"),), (LAYOUT,), events=True, reach=longest(aggregates))
 
 
 @dataclass

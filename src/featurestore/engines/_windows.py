@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from featurestore.engines._asof import NEVER, Mend, SortedLabels, SortedRows, so
 from featurestore.engines._codes import Ints
 from featurestore.engines._results import STATUSES
 from featurestore.planning.training import Status, ViewJoin
-from featurestore.windows.bounds import bounds
+from featurestore.windows.bounds import bounds, longest
 from featurestore.windows.kernel import Events, Windows, evaluate
 from featurestore.windows.ragged import chunks
 
@@ -77,12 +78,13 @@ class LabelSide:
 def window_columns(view: ViewJoin, labels: LabelSide, rows: Rows) -> pl.DataFrame:
     """Return the columns that a window ``view`` adds, a row for each label.
 
-    The event timestamp is that of the newest visible event before t, whichever windows it is in.
+    The event timestamp is that of the newest visible event before t, unless it is older than every window reaches.
     """
     history = _history(view, labels.sorted, rows)
     aggregates = list(view.aggregates)
     if view.event_timestamp is not None:
-        aggregates.append(time_since_last(name=_AGE))
+        reach = longest(aggregates)
+        aggregates.append(time_since_last(None if reach is None else timedelta(microseconds=reach), name=_AGE))
     found = {series.name: series for series in _evaluated(aggregates, labels, history)}
     columns, keyed = [], labels.keyed
     for one in view.selected:

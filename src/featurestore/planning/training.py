@@ -135,7 +135,7 @@ class ViewJoin:
         reaches = [one.reach for one in self.aggregates]
         known = [reach // _MICROSECOND for reach in reaches if reach is not None]
         # Of one event id, a row outside of all windows may be the one that counts.
-        any_age = len(known) < len(reaches) or self.event_id is not None or self.event_timestamp is not None
+        any_age = len(known) < len(reaches) or self.event_id is not None
         return None if any_age else max(known)
 
     @property

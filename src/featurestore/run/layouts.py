@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from featurestore.engines import _keys
-from featurestore.errors import MissingColumnError, UnsupportedValueError
+from featurestore.errors import MissingColumnError
 from featurestore.online.base import VIEW_BYTES, OnlineStore
 from featurestore.planning.retrieval import Table
 from featurestore.rows.layout import Columns, OnlineView, OnlineViews
@@ -58,7 +58,6 @@ def kept(known: OnlineViews, name: str, table: Table, schema: pl.Schema, *, snap
     for column in (*table.keys, *table.fields):
         if column not in schema:
             raise MissingColumnError.among(column, schema.names(), where=f"source {table.scan.source!r}")
-    _require_own_columns(name, table)
     types = {key: _keys.common_type(schema[key], schema[key], what=f"view {name!r}: {key}") for key in table.keys}
     columns = {each: schema[each] for each in table.fields}
     return known.with_view(
@@ -67,30 +66,8 @@ def kept(known: OnlineViews, name: str, table: Table, schema: pl.Schema, *, snap
         columns=_texts(columns),
         snapshots=snapshots,
         events=bool(table.aggregates),
-        reach=_reach(table),
+        reach=longest(table.aggregates),
     )
-
-
-def _require_own_columns(name: str, table: Table) -> None:
-    """Refuse aggregates of columns of which the events have no values of their own online."""
-    named = {column: each.name for each in table.aggregates for column in table.inputs.get(each.name, ())}
-    if table.event_id is not None:
-        named |= {table.event_id: "event_id"}
-    for column in (*table.keys, *table.scan.times):
-        if column in named:
-            raise UnsupportedValueError(
-                f"window view {name!r} cannot be kept online",
-                found=f"{named[column]} is of {column!r}, a join key or time of its events",
-                expected="aggregates of other columns",
-                fix=f"give the source a copy of {column!r} under another name, and name that",
-            )
-
-
-def _reach(table: Table) -> int | None:
-    """Return the age in microseconds that events of no window have; ``None`` where there is no such age."""
-    reaches = [longest(each) for each in table.aggregates]
-    known = [each for each in reaches if each is not None]
-    return max(known) if known and len(known) == len(reaches) else None
 
 
 def _texts(types: Mapping[str, pl.DataType]) -> Columns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
@@ -162,9 +162,18 @@ def _aggregated(
             status = Status.NULL_VALUE if value is None else Status.PRESENT
             answer[one.status] = str(status if keyed else Status.NOT_FOUND)
     if view.event_timestamp is not None:
-        before = [event[_AT] for event in events if at is not None and event[_AT] < from_micros(at)]  # type: ignore[operator]  # Datetimes.
-        answer[view.event_timestamp] = before[-1] if before else None
+        answer[view.event_timestamp] = _reached(view, at, events)
     return answer
+
+
+def _reached(view: ViewJoin, at: int | None, events: Sequence[Row]) -> object:
+    """Return when the newest event before a label happened, if a window of the view can reach it."""
+    reaches = [each.reach for each in view.aggregates]
+    before = [to_micros(event[_AT]) for event in events if at is not None and to_micros(event[_AT]) < at]  # type: ignore[arg-type]  # Datetimes.
+    if at is None or not before:
+        return None
+    is_near = any(reach is None or before[-1] >= at - reach // timedelta(microseconds=1) for reach in reaches)
+    return from_micros(before[-1]) if is_near else None
 
 
 def _events(view: ViewJoin, label: Row, at: int | None, rows: Sequence[Row]) -> list[dict[str, object]]:

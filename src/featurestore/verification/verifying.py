@@ -16,14 +16,13 @@ from featurestore.instants import to_micros
 from featurestore.planning.retrieval import Known
 from featurestore.run.labels import TIMESTAMP
 from featurestore.run.training import Context
-from featurestore.verification.cases import ONLINE, Answers, Case, Paths, are_same
+from featurestore.verification.cases import Answers, Case, Paths, are_same
 from featurestore.verification.drawing import drawn_labels
 from featurestore.verification.replaying import is_online, script_of
 from featurestore.verification.report import Difference, Event, Verification, ViewVerification
 from featurestore.verification.sampling import Sample, samples_of
 from featurestore.verification.shrinking import shrunk
 from featurestore.verification.subjects import Subject, subjects
-from featurestore.windows.bounds import longest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -161,22 +160,7 @@ class _Found:
         wanted = self.expected[label]
         if column not in wanted:
             return ()
-        unequal = (path for path, rows in self.answers.items() if not are_same(column, wanted, rows[label]))
-        return tuple(path for path in unequal if path != ONLINE or not self._is_forgotten(label, column))
-
-    def _is_forgotten(self, label: int, column: str) -> bool:
-        """Tell whether serving need not know a time: that of an event which has left every window of its view.
-
-        Training tells the time of the newest event of any age; the state that is kept online has forgotten it.
-        """
-        stamp = self.expected[label][column]
-        views = [each for each in self.case.samples.values() if f"{each.view.name}__event_timestamp" == column]
-        if not views or not isinstance(stamp, datetime) or not views[0].table.aggregates:
-            return False
-        reaches = [longest(each) for each in views[0].table.aggregates]
-        known = [reach for reach in reaches if reach is not None]
-        age = to_micros(self.case.labels.get_column(TIMESTAMP)[label]) - to_micros(stamp)
-        return len(known) == len(reaches) and age > max(known)
+        return tuple(path for path, rows in self.answers.items() if not are_same(column, wanted, rows[label]))
 
     def differences(self) -> Iterator[Difference]:
         """Yield what differs, feature by feature; of the first ones the smallest cases."""

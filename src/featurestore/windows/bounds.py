@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -44,9 +45,17 @@ def bounds(aggregate: Aggregate, at: Ints) -> tuple[Ints, Ints]:
     return _calendar(aggregate, end)
 
 
-def longest(aggregate: Aggregate) -> int | None:
-    """Return microseconds before t at which an event is in no window any more; ``None`` where it always may be."""
-    return None if aggregate.reach is None else aggregate.reach // _MICROSECOND
+def longest(aggregates: Iterable[Aggregate]) -> int | None:
+    """Return microseconds before t at which an event is in none of their windows; ``None`` where it always may be.
+
+    Example:
+        >>> from featurestore.declare.aggregates import count, sum
+        >>> longest([count("1s"), sum("x", "1s", offset="2s")]), longest([count("1s"), count()])
+        (3000000, None)
+    """
+    reaches = [each.reach for each in aggregates]
+    known = [reach // _MICROSECOND for reach in reaches if reach is not None]
+    return max(known) if known and len(known) == len(reaches) else None
 
 
 def _calendar(aggregate: Aggregate, end: Ints) -> tuple[Ints, Ints]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from featurestore.declare.aggregates import Aggregate
 from featurestore.rows.layout import OnlineView
-from featurestore.windows.bounds import bounds
+from featurestore.windows.bounds import bounds, longest
 from featurestore.windows.decoded import Columns, Decoded
 from featurestore.windows.events import Event, EventOrder, at, stamp
 from featurestore.windows.measures import Measure, facts_of, function_of, is_folded, parts_of
@@ -60,13 +60,15 @@ class Reading:
     order: EventOrder
     parts: tuple[tuple[tuple[str | None, Measure], ...], ...]
     """Of each aggregate the measures; none where it is not put together of partial results."""
+    reach: int | None = None
+    """Microseconds before a read at which an event is in none of their windows; ``None``: it always may be."""
 
     @classmethod
     def of(cls, view: OnlineView, aggregates: Iterable[Aggregate]) -> Reading:
         """Return how ``aggregates`` over the events of ``view`` are read."""
         chosen, types = tuple(aggregates), dict(view.layout.columns)
         parts = tuple(tuple(parts_of(one, types)) if is_folded(one, types) else () for one in chosen)
-        return cls(chosen, Columns.of(view), EventOrder(view), parts)
+        return cls(chosen, Columns.of(view), EventOrder(view), parts, longest(chosen))
 
     held: Held = field(default_factory=lambda: Held(_LEAVES), compare=False, repr=False)
     """Leaves that were read before, by key: they never change."""
@@ -156,10 +158,12 @@ class Gathered:
         return cls(state, now, reading, tree, between)
 
     def newest(self) -> int | None:
-        """Return when the newest event happened that is known, and was before the time of the read."""
+        """Return when the newest known event happened that was before the time of the read, and a window reaches."""
         beside = [at(event) for event in self.events if at(event) < self.now]
         leaves = self.tree.last[self.tree.last < self.now].tolist()
-        return max([*beside[-1:], *leaves[-1:]], default=None)
+        found = max([*beside[-1:], *leaves[-1:]], default=None)
+        reach = self.reading.reach
+        return None if found is None or (reach is not None and found < self.now - reach) else found
 
     # ---- leaves --------------------------------------------------------------------------------------------------
 
