@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from featurestore import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, Settings, agg, types
 from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.collector import Collector
-from featurestore.errors import UnsupportedValueError
+from featurestore.errors import RegistrationError
 from tests.run.published import SetClock
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -215,7 +215,36 @@ def test_a_window_view_stands_beside_others_and_under_two_names(tmp_path: Path) 
     }
 
 
-def test_aggregates_of_a_join_key_are_refused_online(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("made", "event_id"),
+    [
+        (agg.count_distinct("user"), None),
+        (agg.last("at", "7d"), None),
+        (agg.count("7d", where="at > '2024-05-01'", name="late"), None),
+        (agg.count("7d", by="user", categories=["1"]), None),
+        (agg.count("7d"), "user"),
+    ],
+    ids=str,
+)
+def test_training_and_serving_both_refuse_aggregates_of_a_join_key_or_time(
+    tmp_path: Path, made: Aggregate, event_id: str | None
+) -> None:
+    with pytest.raises(RegistrationError, match="a join key or time of its events"):
+        store_of(tmp_path, aggregates=(made,), event_id=event_id)
+    store, clock = store_of(tmp_path)
+    source = PushSource("purchases", batch_source=FileSource("bought.parquet", timestamp_field="at"))
+    view = FeatureView("other", source, entities=[Entity("user")], aggregates=[made], event_id=event_id)
+    labels = pl.DataFrame({"user": USERS, "event_timestamp": [clock.now()] * len(USERS)})
+    with pytest.raises(RegistrationError, match="a join key or time of its events"):
+        store.get_historical_features(labels, view[[made.name]])
+    with pytest.raises(RegistrationError, match="a join key or time of its events"):
+        store.plan(view, look_at_sources=False)
+
+
+def test_what_was_applied_before_it_was_refused_is_refused_by_materialize_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurestore.run.inspecting._aggregate_problems", lambda *_: ())
     store, _ = store_of(tmp_path, aggregates=(agg.count_distinct("user"),))
-    with pytest.raises(UnsupportedValueError, match="cannot be kept online"):
+    with pytest.raises(RegistrationError, match="'user', a join key or time of its events"):
         store.materialize_incremental()

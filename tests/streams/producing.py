@@ -15,7 +15,18 @@ import featurestore as fs
 from featurestore import Entity, FeatureStore, FeatureView, Field, KafkaSource, RedisStreamSource, types
 from featurestore.run.history import EVENT
 
-__all__ = ["QUICK", "START", "applied", "content", "messages", "produce", "views_of"]
+__all__ = [
+    "QUICK",
+    "RESENT",
+    "START",
+    "applied",
+    "content",
+    "counted_once",
+    "messages",
+    "produce",
+    "resent",
+    "views_of",
+]
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 QUICK = {"session.timeout.ms": 4000, "heartbeat.interval.ms": 200, "topic.metadata.refresh.interval.ms": 500}
@@ -76,3 +87,47 @@ def content(store: FeatureStore) -> Mapping[str, Any]:
     users = [{"user": user} for user in range(10)]
     answer = store.get_online_features(["payments", "spending"], users).to_dict()
     return rows | {"online": answer}
+
+
+RESENT = [("a", 1, 1.0), ("a", 1, 1.0), ("b", 1, 2.0), (None, 2, 4.0), ("a", 1, 1.0), (None, 2, 4.0), ("b", 1, 2.0)]
+"""Payments that producers sent, some of them again: identity, user and amount."""
+
+
+def counted_once(folder: Path, source: KafkaSource | RedisStreamSource, **options: Any) -> None:
+    """Check that `RESENT`, which are in the stream, count once by identity: ingested, online, and in training.
+
+    Args:
+        folder: for the store.
+        source: of the messages, in JSON.
+        **options: of `ingest`.
+    """
+    folder.mkdir()
+    (folder / "feature_store.yaml").write_text("project: shop\nregistry: registry.db\n")
+    store = FeatureStore(repo_path=folder)
+    schema = [Field("amount", types.Float64), Field("payment", types.String)]
+    user = Entity("user", value_type=types.Int64)
+    made = [fs.agg.sum("amount", "3650d", name="spent"), fs.agg.count("3650d", name="n")]
+    view = FeatureView("once", source, schema, [user], offline=True, aggregates=made, event_id="payment")
+    store.apply([view, FeatureView("each", source, schema, [user], offline=True, aggregates=made)])
+    assert store.ingest(source, once=True, from_beginning=True, batch=2, **options).good == len(RESENT)
+    _assert_counted(store, {"once": ([3.0, 8.0], [2, 2]), "each": ([7.0, 8.0], [5, 2])})
+    store.materialize_incremental()
+    _assert_counted(store, {"once": ([3.0, 8.0], [2, 2]), "each": ([7.0, 8.0], [5, 2])})
+
+
+def _assert_counted(store: FeatureStore, expected: Mapping[str, tuple[list[float], list[int]]]) -> None:
+    labels = pl.DataFrame({"user": [1, 2], "event_timestamp": [datetime.now(UTC)] * 2})
+    for view, (spent, count) in expected.items():
+        features = [f"{view}:spent", f"{view}:n"]
+        online = store.get_online_features(features, [{"user": 1}, {"user": 2}]).to_dict()
+        assert online == {"user": [1, 2], "spent": spent, "n": count}
+        trained = store.get_historical_features(labels, features).to_polars()
+        assert trained.select("user", "spent", "n").to_dict(as_series=False) == online
+
+
+def resent() -> list[bytes]:
+    """Return `RESENT` as messages."""
+    return [
+        json.dumps({"user": user, "at": START.isoformat(), "amount": amount, "payment": payment}).encode()
+        for payment, user, amount in RESENT
+    ]

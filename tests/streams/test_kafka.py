@@ -16,7 +16,7 @@ import pytest
 
 from featurestore import KafkaSource
 from featurestore.errors import ConfigurationError, StoreUnavailableError
-from tests.streams.producing import QUICK, START, applied, content, messages, produce
+from tests.streams.producing import QUICK, START, applied, content, counted_once, messages, produce, resent
 
 _PATIENCE = 120.0
 
@@ -62,6 +62,13 @@ def test_messages_are_in_the_log_and_online_once(kafka: str, topic: str, source:
     assert sum(kept["online"]["count_3650d"]) == 500
     assert store.ingest("payments", once=True, options=QUICK).messages == 0
     assert content(store) == kept
+
+
+def test_what_a_producer_sends_again_counts_once_by_its_event_id(
+    kafka: str, topic: str, source: Any, tmp_path: Path
+) -> None:
+    produce(kafka, topic, resent(), partitions=2)
+    counted_once(tmp_path / "a", KafkaSource(**source), options=QUICK)
 
 
 @pytest.mark.parametrize("kill", [("log", 4), ("online", 3), ("commit", 1), ("registry", 8)], ids=str)

@@ -17,7 +17,7 @@ from featurestore import RedisStreamSource
 from featurestore.errors import ConfigurationError, RegistrationError, StoreUnavailableError
 from featurestore.run.positions import Journal
 from featurestore.streams.redis import RedisStream
-from tests.streams.producing import applied, content, messages
+from tests.streams.producing import applied, content, counted_once, messages, resent
 
 _PATIENCE = 120.0
 _MOMENT = timedelta(milliseconds=1)
@@ -55,6 +55,11 @@ def test_messages_are_in_the_log_and_online_once(valkey: str, source: Any, tmp_p
     assert len(kept["payments"]) == len(kept["spending"]) == 300
     assert sum(kept["online"]["count_3650d"]) == 300
     assert store.ingest("payments", once=True).messages == 0
+
+
+def test_what_a_producer_sends_again_counts_once_by_its_event_id(valkey: str, source: Any, tmp_path: Path) -> None:
+    produce(valkey, resent())
+    counted_once(tmp_path / "a", RedisStreamSource(**source))
 
 
 @pytest.mark.parametrize("kill", [("log", 4), ("online", 3), ("commit", 2), ("registry", 8)], ids=str)

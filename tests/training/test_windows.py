@@ -15,13 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurestore import Entity, FeatureStore, FeatureView, Field, FileSource, agg, types
+from featurestore import Entity, FeatureStore, FeatureView, Field, FileSource, KafkaSource, PushSource, agg, types
 from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.collector import Collector
+from featurestore.declare.source import Source
+from featurestore.dtypes import AnyType
 from featurestore.engines.base import Engine
 from featurestore.engines.duckdb import DuckDBEngine
 from featurestore.engines.polars import PolarsEngine
-from featurestore.errors import FeatureStoreWarning, FrameError, RegistrationError, UnknownNameError
+from featurestore.errors import FeatureStoreWarning, FrameError, MissingColumnError, RegistrationError, UnknownNameError
 from featurestore.instants import SystemClock
 from featurestore.log.parquet import EventLog
 from featurestore.planning.retrieval import Known
@@ -42,6 +44,19 @@ from tests.generated import MANY
 UTC_MICROS = pl.Datetime("us", "UTC")
 ENGINES = [PolarsEngine(), DuckDBEngine(threads=1)]
 both_engines = pytest.mark.parametrize("engine", ENGINES, ids=["polars", "duckdb"])
+
+
+DECLARED: dict[str, AnyType] = {
+    "amount": types.Float64,
+    "shop": types.String,
+    "id": types.String,
+    "list": types.Array(types.Int64),
+}
+GOOD = agg.sum("amount", by="shop", categories=["a"], where="id = 'x'", name="good")
+SOURCES: dict[str, Source] = {
+    "pushed": PushSource("sent"),
+    "streamed": KafkaSource("stream", "at", "payments", "127.0.0.1:1"),
+}
 
 
 def may(day: int, hour: int = 0) -> datetime:
@@ -185,6 +200,55 @@ def test_apply_names_every_column_that_is_not_there_and_every_function_that_cann
         store.apply(view)
     for said in ("'amuont'", "did you mean 'amount'?", "sum cannot be computed of column 'shop'", "'nope'", "'ident'"):
         assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (agg.sum("amuont"), "did you mean 'amount'?"),
+        (agg.sum("shop"), "sum cannot be computed of column 'shop'"),
+        (agg.count(by="shpo", categories=["a"]), "did you mean 'shop'?"),
+        (agg.count(where="amuont > 1", name="n"), "did you mean 'amount'?"),
+        (agg.count(where="amount >", name="n"), "cannot be read"),
+        (agg.count(where="shop", name="n"), "expected: true or false"),
+        (agg.lag("list", 1, function="last", missing=0.5), "missing=0.5"),
+        (agg.count(by="list", categories=["a"]), "told apart by column 'list'"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["file", "pushed", "streamed", "function"])
+def test_apply_refuses_aggregates_that_cannot_be_whatever_says_the_columns(
+    store: FeatureStore, source: FileSource, made: Aggregate, said: str, kind: str
+) -> None:
+    EVENTS.with_columns(list=pl.lit([1])).write_parquet("events.parquet")
+    declare(store, SOURCES.get(kind, source), GOOD, kind)
+    with pytest.raises(RegistrationError) as refused:
+        declare(store, SOURCES.get(kind, source), made, kind)
+    assert said in str(refused.value)
+    assert f"aggregate {made.name!r} of " in str(refused.value)
+
+
+def declare(store: FeatureStore, source: Source, made: Aggregate, kind: str) -> None:
+    if kind == "function":
+        options: dict[str, Any] = {"entity": "user", "timestamp": "at", "schema": DECLARED}
+        store.register_feature(name=f"f_{made.name}", aggregates=[made], **options)(returning(EVENTS))
+        return
+    schema = [Field(name, dtype) for name, dtype in DECLARED.items()]
+    store.plan(FeatureView("v", source, schema, [Entity("user")], aggregates=[made], event_id="id"))
+
+
+def test_a_function_without_a_schema_is_not_asked_for_its_columns_before_it_runs(store: FeatureStore) -> None:
+    made = [agg.sum("amuont")]
+    spent = store.register_feature(entity="user", timestamp="at", aggregates=made)(returning(EVENTS))
+    with pytest.raises(MissingColumnError, match="amuont"):
+        answers(store, spent)
+
+
+@pytest.mark.parametrize("column", ["user", "at", "known"])
+def test_a_function_is_refused_aggregates_of_its_key_and_times(store: FeatureStore, column: str) -> None:
+    options: dict[str, Any] = {"entity": "user", "timestamp": "at", "available_at": "known"}
+    with pytest.raises(RegistrationError, match=f"{column!r}, a join key or time of its events"):
+        store.register_feature(aggregates=[agg.count_distinct(column)], **options)(returning(EVENTS))
 
 
 def test_a_feature_cannot_be_called_as_a_join_key(store: FeatureStore, source: FileSource) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["completed"]
 
+_MAP = "correct the name, or map one with field_mapping="
+
 
 def completed(draft: Draft, before: Repository, base: Path, *, look: bool = True) -> Repository:
     """Return the repository of ``draft`` with the features of views that declare none, after a look at the sources.
@@ -41,10 +43,11 @@ def completed(draft: Draft, before: Repository, base: Path, *, look: bool = True
     """
     inspection = _Inspection(base)
     found: dict[str, Document] = {}
-    for view in _to_inspect(draft.repository, before) if look else ():
-        schema = inspection.schema_of(view)
+    for view in _to_inspect(draft.repository, before):
+        schema = inspection.schema_of(view) if look else None
+        inspection.problems.extend(_aggregate_problems(view, schema))
         if schema is not None:
-            inspection.problems.extend([*_problems(view, schema), *_aggregate_problems(view, schema)])
+            inspection.problems.extend(_problems(view, schema))
             if not view.schema:
                 found[view.name] = encode(_with_schema(view, schema))
     views = {**draft.repository.documents[ObjectKind.VIEW], **found}
@@ -115,32 +118,39 @@ def _problems(view: FeatureView, schema: pl.Schema) -> Iterator[RegistrationErro
             )
 
 
-def _aggregate_problems(view: FeatureView, schema: pl.Schema) -> Iterator[FeatureStoreError]:
-    """Yield what is wrong with the aggregates of a view whose source has the columns ``schema``."""
+def _aggregate_problems(view: FeatureView, schema: pl.Schema | None) -> Iterator[FeatureStoreError]:
+    """Yield what is wrong with the aggregates of a view.
+
+    Args:
+        view: any declared view.
+        schema: the columns of its source; ``None`` where nobody looked, or there is none but what is sent to it.
+    """
     if not view.aggregates:
         return
-    from featurestore.run.aggregated import event_columns, feature_types
+    from featurestore.run.aggregated import Known, problems_of
+    from featurestore.run.text_files import declared_types
 
-    if view.event_id is not None and view.event_id not in schema:
-        yield _missing(view, view.event_id, schema)
-    for aggregate in view.aggregates:
-        try:
-            absent = [name for name in event_columns([aggregate], None) if name not in schema]
-            yield from (_missing(view, name, schema, what=f"column of aggregate {aggregate.name!r}") for name in absent)
-            feature_types([aggregate], dict(schema))
-        except FeatureStoreError as error:
-            yield error
+    if schema is not None:
+        known = Known(schema.names(), dict(schema), f"its source {_source_name(view)!r}", _MAP)
+    elif view.batch_source is None and view.schema:
+        types = {name: dtype for name, dtype in declared_types(view, {}).items() if dtype is not None}
+        columns = [one.name for one in view.schema]
+        known = Known(columns, types, "its schema, which says what is sent to it", "correct the name, or add a Field")
+    else:
+        known = Known(None, {})
+    own = {*_keys(view), *_times(view)}
+    yield from problems_of(f"feature view {view.name!r}", view.aggregates, view.event_id, own, known)
 
 
-def _missing(view: FeatureView, column: str, columns: Iterable[str], *, what: str = "") -> RegistrationError:
+def _missing(view: FeatureView, column: str, columns: Iterable[str]) -> RegistrationError:
     names = list(columns)
     near = closest(column, names)
-    what = what or ("join key" if column in _keys(view) else "event id" if column == view.event_id else "feature")
+    what = "join key" if column in _keys(view) else "feature"
     return RegistrationError(
         f"the {what} {column!r} of feature view {view.name!r} is no column of its source {_source_name(view)!r}",
         found=", ".join(names),
         expected=column,
-        fix=f"did you mean {near!r}?" if near else "correct the name, or map one with field_mapping=",
+        fix=f"did you mean {near!r}?" if near else _MAP,
     )
 
 
@@ -172,9 +182,12 @@ def _keys(view: FeatureView) -> list[str]:
 
 
 def _times(view: FeatureView) -> Iterator[str]:
-    source = view.source if isinstance(view.source, FileSource) else view.source.batch_source
-    if source is not None:
-        for column in (source.timestamp_field, source.created_timestamp_column, source.available_at):
+    source = view.batch_source
+    if source is None:
+        yield getattr(view.source, "timestamp_field", "") or "event_timestamp"
+        return
+    for column in (source.timestamp_field, source.created_timestamp_column, source.available_at):
+        if column:
             yield source.field_mapping.get(column, column)
 
 

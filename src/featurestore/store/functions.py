@@ -129,6 +129,10 @@ class Functions:
 
     def _register(self, function: Callable[..., Any], options: Options) -> Feature[..., Any]:
         feature = feature_of(function, options)
+        if feature.declaration.aggregates:
+            from featurestore.run.aggregated import require_aggregates
+
+            require_aggregates(feature)
         self._session.collector.add(feature, replace=self.config.interactive)
         for reading in clock_calls(feature.fn):
             warnings.warn(

@@ -186,15 +186,21 @@ def condition(aggregate: Aggregate, frame: pl.DataFrame) -> pl.Series | None:
         return None
     try:
         found = frame.select(_expression(aggregate.where).alias("where")).to_series()
+        if not (found.dtype.is_numeric() or found.dtype in (pl.Boolean, pl.Null)):
+            raise _no_condition(aggregate, frame, f"{found.dtype}")
         kept: pl.Series = found.cast(pl.Boolean).fill_null(value=False)
     except pl.exceptions.PolarsError as error:
-        raise FrameError(
-            f"the condition of {aggregate.name!r} cannot be computed",
-            found=str(error).partition("\n")[0],
-            expected=f"true or false from the columns {', '.join(frame.columns)}",
-            fix=f"correct where={aggregate.where!r}",
-        ) from error
+        raise _no_condition(aggregate, frame, str(error).partition("\n")[0]) from error
     return kept if len(kept) == frame.height else pl.repeat(kept.item(), frame.height, eager=True)
+
+
+def _no_condition(aggregate: Aggregate, frame: pl.DataFrame, found: str) -> FrameError:
+    return FrameError(
+        f"the condition of {aggregate.name!r} cannot be computed",
+        found=found,
+        expected=f"true or false from the columns {', '.join(frame.columns)}",
+        fix=f"correct where={aggregate.where!r}",
+    )
 
 
 def _expression(where: str) -> pl.Expr:
@@ -222,7 +228,15 @@ def _column(aggregate: Aggregate, events: Events, category: str | None) -> _Colu
 
 def _of_category(aggregate: Aggregate, frame: pl.DataFrame, category: str) -> pl.Series:
     assert aggregate.by is not None
-    kind = frame.get_column(aggregate.by).cast(pl.String)
+    kind = frame.get_column(aggregate.by)
+    if kind.dtype.is_nested() or kind.dtype in (pl.Object, pl.Duration):
+        raise FrameError(
+            f"events cannot be told apart by column {aggregate.by!r}",
+            found=str(kind.dtype),
+            expected="text, or values that can be written as text",
+            fix="add a column of text where the events are made, and name that: by=...",
+        )
+    kind = kind.cast(pl.String)
     if category != OTHER:
         return (kind == category).fill_null(value=False)
     return ~kind.is_in(list(aggregate.categories)).fill_null(value=False)
@@ -385,7 +399,15 @@ def _lag(aggregate: Aggregate, values: _Values) -> pl.Series:
     missing = (
         pl.lit(aggregate.missing).cast(found.dtype) if aggregate.missing is not None else pl.lit(None, found.dtype)
     )
-    return pl.select(pl.when(pl.Series(values.counts) > 0).then(found).otherwise(missing)).to_series()
+    try:
+        return pl.select(pl.when(pl.Series(values.counts) > 0).then(found).otherwise(missing)).to_series()
+    except pl.exceptions.PolarsError as error:
+        raise FrameError(
+            f"{aggregate.name!r} cannot be {aggregate.missing!r} where nothing happened",
+            found=f"missing={aggregate.missing!r}",
+            expected=f"a value of the type {found.dtype}",
+            fix="correct missing=, or leave it out for null",
+        ) from error
 
 
 def _is_float(aggregate: Aggregate, values: _Values) -> bool:
