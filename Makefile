@@ -14,6 +14,9 @@ WORKERS ?= 3
 ARGS    ?=
 MINUTES ?= 10
 
+# Tests start hundreds of processes, and uv compiles nothing: without bytecode each would compile all it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A pyenv shim exists for every Python and works for some, so each candidate is asked, not looked up.
 define FIND_PYTHON
 for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
