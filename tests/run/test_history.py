@@ -26,7 +26,6 @@ from featurestore.run.history import AVAILABLE, CREATED, EVENT
 from featurestore.run.session import Session
 from featurestore.run.training import Context, Request, get_historical_features
 from featurestore.testing import reference
-from tests.generated import MANY
 
 UTC_MICROS = pl.Datetime("us", "UTC")
 ENGINES = [PolarsEngine(), DuckDBEngine(threads=1)]
@@ -216,7 +215,6 @@ LABEL = st.fixed_dictionaries({"user": st.sampled_from([None, 1, 2, 3]), "event_
 
 
 @both_engines
-@MANY
 @given(data=st.data())
 def test_source_and_pushes_together_answer_as_the_reference_does(engine: Engine, data: st.DataObject) -> None:
     rows, labels = data.draw(st.lists(ROW, max_size=6)), data.draw(st.lists(LABEL, min_size=1, max_size=6))
