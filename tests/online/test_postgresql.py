@@ -188,6 +188,7 @@ def test_there_are_no_more_connections_than_allowed(postgres_tcp: str) -> None:
         at_once(*[partial(store.get, [key(1)])] * 8)
         assert _sessions(store.url) <= 3
         store.close()
+        _wait_until(lambda: _sessions(store.url) == 0)  # The server takes its time to end them.
         asyncio.run(read(store))
 
 

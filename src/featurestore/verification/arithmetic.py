@@ -30,7 +30,7 @@ def arithmetic_of(aggregate: Aggregate, terms: Sequence[tuple[Any, Any]], value:
 
     Example:
         >>> from featurestore.declare.aggregates import sum
-        >>> print(*arithmetic_of(sum("x", "1h"), [(0, 0.1), (1, 0.2)], 0.30000000000000004, "t"), sep="\\n")
+        >>> print(*arithmetic_of(sum("x", "1h"), [(0, 0.1), (1, 0.2)], 0.30000000000000004, "t"), sep="\n")
         sum of x over 1h: 0.1 + 0.2
         exactly 0.3000000000000000166533453693773481063544750213623046875, rounded to 0.30000000000000004
     """
