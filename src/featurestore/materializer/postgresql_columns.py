@@ -174,7 +174,7 @@ def _require_values(record: Materialization, values: pl.Series) -> None:
 
 
 def _floor_days(values: pl.Series) -> pl.Series:
-    a_day = _MICROS_A_DAY if values.dtype.time_unit == "us" else _MICROS_A_DAY // 1000  # type: ignore[attr-defined]  # An instance holds instances.
+    a_day = _MICROS_A_DAY if values.dtype.time_unit == "us" else _MICROS_A_DAY // 1000  # type: ignore[attr-defined]  # A time with a unit.
     return values.to_physical() // a_day
 
 

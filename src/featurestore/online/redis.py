@@ -157,7 +157,7 @@ class RedisOnlineStore(OnlineStore):
             servers = self._open()
             try:
                 yield servers
-            except Exception:
+            except Exception:  # Whatever it was, the answers that are under way belong to nobody.
                 servers.lost()
                 raise
 

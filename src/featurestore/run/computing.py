@@ -133,7 +133,7 @@ def _of_view(step: Computed, frame: pl.DataFrame, fail: Fail | None, stored: Sto
     inputs = _inputs(step, frame)
     try:
         made = on_demand.compute(step.view, inputs[left], None)
-    except Exception:
+    except Exception:  # Whatever a function of a user raises.
         if fail is None:
             raise
         made = on_demand.compute(step.view, inputs, stored.but_for(fail))[left]  # Messages number all rows.
@@ -188,7 +188,7 @@ def _applied(
 
     try:
         return make(0, seen.height, fail)
-    except Exception as error:
+    except Exception as error:  # Whatever a function of a user raises.
         if fail is None:
             if isinstance(error, FeatureStoreError):
                 raise

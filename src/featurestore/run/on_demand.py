@@ -39,7 +39,7 @@ def compute(view: OnDemandFeatureView, inputs: pl.DataFrame, fail: Fail | None =
         return pl.DataFrame([typed_series(field.name, values, field.dtype) for field, values in made])
     try:
         return _on_frame(view, inputs)
-    except Exception as error:
+    except Exception as error:  # Whatever a function of a user raises.
         if fail is None:
             if isinstance(error, FeatureStoreError):
                 raise

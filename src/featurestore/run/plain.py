@@ -207,7 +207,7 @@ def by_row(
         try:
             value = function(**dict(zip(names, values, strict=True)), **params)
             made.append(value if take is None else take(value))
-        except Exception as error:
+        except Exception as error:  # Whatever a function of a user raises.
             told = computation_error(what, number, dict(zip(names, values, strict=True)), error)
             if fail is None:
                 raise told from error

@@ -114,7 +114,7 @@ def evaluate(call: Running, function: Callable[..., Any], args: tuple[Any, ...],
     token = _running.set(call)
     try:
         return function(*args, **kwargs)
-    except Exception as error:
+    except Exception as error:  # Whatever a function of a user raises.
         _tell(error, call.feature)
         raise
     finally:
