@@ -22,7 +22,7 @@ import polars as pl
 
 from featurestore.rows.keys import KeyCodec
 from featurestore.rows.layout import Layout, OnlineView
-from featurestore.rows.records import Decoder, Encoder
+from featurestore.rows.records import Decoder, Encoder, Heads
 from featurestore.rows.types import type_text
 
 FLOATS = tuple(f"f{index}" for index in range(10))
@@ -67,7 +67,7 @@ class Ours:
 
     def encode(self) -> list[bytes]:
         """Make the records."""
-        return self.encoder.encode(self.frame, event=self.at, created=None, visible=self.at, pushed=False, run=1)
+        return self.encoder.encode(self.frame, Heads(self.at, self.at, run=1))
 
 
 class ByHand:

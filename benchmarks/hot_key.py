@@ -20,7 +20,7 @@ from featurestore.declare import aggregates as agg
 from featurestore.declare.aggregates import Aggregate
 from featurestore.online.base import OnlineStore
 from featurestore.rows.layout import Layout, OnlineView
-from featurestore.rows.records import Encoder
+from featurestore.rows.records import Encoder, Heads
 from featurestore.run.window_states import WindowStates, driven, gather
 from featurestore.windows.events import Event, pushed_ids
 from featurestore.windows.gathering import Reading
@@ -50,7 +50,7 @@ def events(count: int) -> list[Event]:
     at = pl.Series(np.linspace(BEGIN, BEGIN + HOURS * 3_600_000_000 - 1, count).astype(np.int64))
     random = np.random.default_rng(1)
     rows = pl.DataFrame({"x": random.lognormal(3, 1, count).round(2), "n": random.integers(0, 5000, count)})
-    records = Encoder(LAYOUT, 0).encode(rows, event=at, created=None, visible=at, pushed=True, run=0)
+    records = Encoder(LAYOUT, 0).encode(rows, Heads(at, at, pushed=True))
     return list(zip(pushed_ids([b"history"] * count, range(count)), records, strict=True))
 
 
@@ -138,7 +138,7 @@ def measure(name: str, history: Sequence[Event], reads: int) -> None:
         def push(number: int) -> None:
             now = end + number * 100_000
             seen = at + number * 100_000
-            record = Encoder(LAYOUT, 0).encode(rows, event=seen, created=None, visible=seen, pushed=True, run=0)[0]
+            record = Encoder(LAYOUT, 0).encode(rows, Heads(seen, seen, pushed=True))[0]
             states.add([(KEY, [(pushed_ids([b"push"], [number])[0], record)])], now=now)
 
         print(f"  push {'one event':42} {timed(push, 2 * reads)}")

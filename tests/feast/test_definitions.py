@@ -27,7 +27,7 @@ from featurestore.feast import (
 from featurestore.feast.data_format import AvroFormat, DeltaFormat, JsonFormat, ParquetFormat
 from featurestore.feast.data_source import DataSource
 from featurestore.feast.on_demand_feature_view import on_demand_feature_view
-from featurestore.feast.types import Float32, Int64, String, from_value_type
+from featurestore.feast.types import Float32, Int64, Json, String, from_value_type
 from featurestore.feast.utils import _utc_now
 
 STATS = FileSource(name="stats", path="stats.parquet", timestamp_field="at", created_timestamp_column="created")
@@ -40,6 +40,7 @@ VIEW = FeatureView(
     source=STATS,
     tags={"team": "rides"},
 )
+OTHERS = FeatureView(name="others", source=STATS, entities=[Entity(name="rider")])
 DECLARED: dict[str, tuple[Any, Any, type]] = {
     "Entity": (DRIVER, Entity, featurestore.Entity),
     "FeatureView": (VIEW, FeatureView, featurestore.FeatureView),
@@ -191,6 +192,35 @@ def test_what_is_left_undone_is_warned_of_where_it_stands(declare: Any, option: 
     with pytest.warns(FeatureStoreWarning, match=f"{option}= .* has no effect\n  fix: ") as told:
         declare()
     assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("sources", "dtype", "why"),
+    [
+        ([RequestSource(name="request", schema=[Field(name="v", dtype=Int64)])], Int64, "fields of the request: v"),
+        (
+            [VIEW, FeatureView(name="other", source=STATS, entities=[Entity(name="rider")])],
+            Int64,
+            "sources of driver_id",
+        ),
+        ([VIEW], Json, "feature 'x' of type Json"),
+    ],
+)
+def test_what_cannot_be_computed_at_writes_is_computed_at_reads_with_a_warning(
+    sources: list[Any], dtype: Any, why: str
+) -> None:
+    schema = [Field(name="x", dtype=dtype)]
+    with pytest.warns(FeatureStoreWarning, match="write_to_online_store= of .* has no effect") as told:
+        declare = on_demand_feature_view(name="o", sources=sources, schema=schema, write_to_online_store=True)
+    assert told[0].filename == __file__
+    assert why in str(told[0].message)
+    assert not declare(lambda inputs: inputs).write_to_online_store
+
+
+def test_what_can_be_computed_at_writes_is() -> None:
+    schema = [Field(name="x", dtype=Int64)]
+    declare = on_demand_feature_view(name="o", sources=[VIEW], schema=schema, write_to_online_store=True)
+    assert declare(lambda inputs: inputs).write_to_online_store
 
 
 def test_the_time_now_is_in_utc() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from featurestore.rows.blocks import Blocks
 from featurestore.rows.layout import Layout, OnlineView
-from featurestore.rows.records import Decoder, Encoder
+from featurestore.rows.records import Decoder, Encoder, Heads
 
 KEYS = (("id", "Int64"),)
 WIDE = Layout((("a", "Float64"), ("b", "Float64"), ("c", "Float64")))
@@ -25,7 +25,7 @@ def _records(view: OnlineView, rows: list[tuple[list[float | None], int, bool]])
     for values, event, pushed in rows:
         frame = pl.DataFrame([values], schema=dict.fromkeys(view.layout.names, pl.Float64), orient="row")
         at = pl.Series([event], dtype=pl.Int64)
-        found += encoder.encode(frame, event=at, created=None, visible=at, pushed=pushed, run=0 if pushed else 1)
+        found += encoder.encode(frame, Heads(at, at, pushed=pushed, run=0 if pushed else 1))
     return found
 
 

@@ -19,7 +19,7 @@ from featurestore.online.base import is_plain
 from featurestore.rows.layout import Layout, OnlineView
 from featurestore.rows.merging import Merge, materialized, pushed
 from featurestore.rows.order import canonical_row
-from featurestore.rows.records import Decoder, Encoder, NewerLayout, head_of
+from featurestore.rows.records import Decoder, Encoder, Heads, NewerLayout, head_of
 from featurestore.rows.types import polars_dtype
 
 COLUMNS = (("f", "Float64"), ("s", "String"), ("l", "List(Float64)"), ("at", "Datetime[ns]"))
@@ -46,15 +46,9 @@ def record(row: Row, *, pushed: bool = True, run: int = 0, visible: int | None =
             for (name, text), value in zip(COLUMNS, values, strict=True)
         ]
     )
-    (encoded,) = Encoder(Layout(COLUMNS), number).encode(
-        frame,
-        event=pl.Series([event]),
-        created=pl.Series([created], dtype=pl.Int64),
-        visible=pl.Series([event if visible is None else visible]),
-        pushed=pushed,
-        run=run,
-    )
-    return encoded
+    known = pl.Series([event if visible is None else visible])
+    heads = Heads(pl.Series([event]), known, pl.Series([created], dtype=pl.Int64), pushed=pushed, run=run)
+    return Encoder(Layout(COLUMNS), number).encode(frame, heads)[0]
 
 
 def written(records: Sequence[bytes], merge: Merge) -> bytes | None:
@@ -119,7 +113,7 @@ def test_ties_are_decided_to_the_nanosecond() -> None:
     view = OnlineView(1, VIEW.keys, (Layout(columns),))
     frame = pl.DataFrame({"at": [1, 2, 2], "for": [9, 1, 2]}).cast({"at": pl.Datetime("ns"), "for": pl.Duration("ns")})
     at = pl.Series([0, 0, 0])
-    records = Encoder(view.layout, 0).encode(frame, event=at, created=None, visible=at, pushed=True, run=0)
+    records = Encoder(view.layout, 0).encode(frame, Heads(at, at, pushed=True))
     for shuffled in permutations(records):
         assert written(shuffled, pushed(view)) == records[2]
 
@@ -137,8 +131,7 @@ def test_rows_that_tie_are_compared_in_the_layout_of_now() -> None:
 
     def encoded(number: int, **values: int | None) -> bytes:
         frame = pl.DataFrame({name: pl.Series([value], dtype=pl.Int64) for name, value in values.items()})
-        options = {"event": at, "created": None, "visible": at}
-        return Encoder(view.layouts[number], number).encode(frame, **options, pushed=True, run=0)[0]  # type: ignore[arg-type]  # As they are named.
+        return Encoder(view.layouts[number], number).encode(frame, Heads(at, at, pushed=True))[0]
 
     merge, old = pushed(view), encoded(0, gone=9, a=1)
     assert merge(old, encoded(1, a=1, new=None)) is None

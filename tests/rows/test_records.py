@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from featurestore.errors import FrameError, MaterializationError, UnsupportedValueError
 from featurestore.rows.keys import KeyCodec
 from featurestore.rows.layout import Layout, OnlineView
-from featurestore.rows.records import Decoder, Encoder, Head, NewerLayout, full_entity, head_of
+from featurestore.rows.records import Decoder, Encoder, Head, Heads, NewerLayout, full_entity, head_of
 from featurestore.rows.types import type_text
 
 NUMBERS: dict[Any, st.SearchStrategy[Any]] = {
@@ -98,8 +98,9 @@ def view_of(*layouts: Layout) -> OnlineView:
 
 def encode(frame: pl.DataFrame, number: int = 0, **other: Any) -> list[bytes]:
     at = pl.Series(range(5, 5 + frame.height), dtype=pl.Int64)
-    options = {"event": at, "created": None, "visible": at, "pushed": False, "run": 1, **other}
-    return Encoder(layout_of(frame), number).encode(frame, **options)
+    full_keys = other.pop("full_keys", None)
+    heads = Heads(**{"event": at, "visible": at, "run": 1, **other})
+    return Encoder(layout_of(frame), number).encode(frame, heads, full_keys=full_keys)
 
 
 def bits(value: Any) -> Any:
@@ -132,8 +133,8 @@ def test_records_that_are_made_with_their_keys_are_those_made_alone(frame: pl.Da
     codec = KeyCodec((("id", "Int64"),), b"\0\1")
     block = codec.block([at])
     assert block is not None
-    options = {"event": at, "created": at, "visible": at, "pushed": True, "run": 1}
-    pairs = encoder.encode_with(block, frame, **options)  # type: ignore[arg-type]  # As they are named.
+    options: dict[str, Any] = {"event": at, "created": at, "visible": at, "pushed": True, "run": 1}
+    pairs = encoder.encode_with(block, frame, Heads(**options))
     assert pairs == list(zip(codec.encode_columns([at]), encode(frame, 3, **options), strict=True))
 
 
@@ -262,7 +263,7 @@ def test_a_row_without_an_event_timestamp_is_refused(stamp: str) -> None:
 def test_rows_of_other_columns_are_refused(frame: pl.DataFrame) -> None:
     at = pl.Series([1])
     with pytest.raises(FrameError, match="column 'a' is not as the online rows of the view have it"):
-        Encoder(Layout((("a", "Int64"),)), 0).encode(frame, event=at, created=None, visible=at, pushed=False, run=1)
+        Encoder(Layout((("a", "Int64"),)), 0).encode(frame, Heads(at, at))
 
 
 # ---- changes of layout -------------------------------------------------------------------------------------------
@@ -289,14 +290,8 @@ def test_rows_of_older_layouts_stay_readable(columns: list[Any], order: list[int
         rows = [{column: VALUES[column[1]][at] for column in layout.columns} for at in range(3)]
         series = [pl.Series(c[0], [row[c] for row in rows], dtype=_dtype(c[1])) for c in layout.columns]
         at = pl.Series([number] * 3)
-        encoded = Encoder(layout, number).encode(
-            pl.DataFrame(series) if series else pl.DataFrame(height=3),
-            event=at,
-            created=None,
-            visible=at,
-            pushed=False,
-            run=1,
-        )
+        frame = pl.DataFrame(series) if series else pl.DataFrame(height=3)
+        encoded = Encoder(layout, number).encode(frame, Heads(at, at, run=1))
         written += zip(encoded, rows, strict=True)
     chosen = [written[at] for at in order if at < len(written)]
     wanted = data.draw(st.permutations(view.layout.columns))

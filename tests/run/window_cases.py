@@ -11,14 +11,14 @@ from typing import Any
 import polars as pl
 
 from featurestore.declare.aggregates import Aggregate
+from featurestore.declare.windowed import reach_of
 from featurestore.instants import to_micros
 from featurestore.online.base import OnlineStore
 from featurestore.rows.layout import Layout, OnlineView
 from featurestore.rows.order import canonical_bytes
-from featurestore.rows.records import Encoder
+from featurestore.rows.records import Encoder, Heads
 from featurestore.run.window_states import WindowStates, driven, gather
 from featurestore.testing.windows import aggregate_of
-from featurestore.windows.bounds import longest
 from featurestore.windows.events import Event, event_ids, pushed_ids, source_ids
 from featurestore.windows.gathering import Reading
 from featurestore.windows.serving import WindowValues, result_types
@@ -37,7 +37,7 @@ Row = Mapping[str, Any]
 
 def view_of(aggregates: Sequence[Aggregate]) -> OnlineView:
     """Return how the events of a view with these aggregates are kept."""
-    return OnlineView(1, (("id", "Int64"),), (LAYOUT,), events=True, reach=longest(aggregates))
+    return OnlineView(1, (("id", "Int64"),), (LAYOUT,), events=True, reach=reach_of(aggregates))
 
 
 @dataclass
@@ -163,4 +163,4 @@ def records_of(rows: Sequence[Row], known: Sequence[datetime], *, pushed: bool, 
     frame = pl.DataFrame([{name: row[name] for name in SCHEMA} for row in rows], schema=SCHEMA)
     event = pl.Series([to_micros(row["at"]) for row in rows], dtype=pl.Int64)
     seen = pl.Series([to_micros(max(row["at"], one)) for row, one in zip(rows, known, strict=True)], dtype=pl.Int64)
-    return Encoder(LAYOUT, 0).encode(frame, event=event, created=None, visible=seen, pushed=pushed, run=run)
+    return Encoder(LAYOUT, 0).encode(frame, Heads(event, seen, pushed=pushed, run=run))

@@ -9,7 +9,9 @@ from datetime import timedelta
 from featurestore.declare.aggregates import Aggregate
 from featurestore.errors import RegistrationError
 
-__all__ = ["checked_aggregates"]
+__all__ = ["checked_aggregates", "reach_of"]
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def checked_aggregates(
@@ -44,6 +46,19 @@ def checked_aggregates(
             fix="leave event_id= out, or add aggregates=[...]",
         )
     return found
+
+
+def reach_of(aggregates: Iterable[Aggregate]) -> int | None:
+    """Return microseconds before t at which an event is in none of their windows; ``None`` where it always may be.
+
+    Example:
+        >>> from featurestore.declare.aggregates import count, sum
+        >>> reach_of([count("1s"), sum("x", "1s", offset="2s")]), reach_of([count("1s"), count()])
+        (3000000, None)
+    """
+    reaches = [each.reach for each in aggregates]
+    known = [reach // _MICROSECOND for reach in reaches if reach is not None]
+    return max(known) if known and len(known) == len(reaches) else None
 
 
 def _require_aggregates(what: str, given: tuple[object, ...]) -> None:

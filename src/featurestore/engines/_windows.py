@@ -16,11 +16,12 @@ import numpy.typing as npt
 import polars as pl
 
 from featurestore.declare.aggregates import Aggregate, time_since_last
+from featurestore.declare.windowed import reach_of
 from featurestore.engines._asof import NEVER, Mend, SortedLabels, SortedRows, sort_rows
 from featurestore.engines._codes import Ints
 from featurestore.engines._results import STATUSES
 from featurestore.planning.training import Status, ViewJoin
-from featurestore.windows.bounds import bounds, longest
+from featurestore.windows.bounds import bounds
 from featurestore.windows.kernel import Events, Windows, evaluate
 from featurestore.windows.ragged import chunks
 
@@ -83,7 +84,7 @@ def window_columns(view: ViewJoin, labels: LabelSide, rows: Rows) -> pl.DataFram
     history = _history(view, labels.sorted, rows)
     aggregates = list(view.aggregates)
     if view.event_timestamp is not None:
-        reach = longest(aggregates)
+        reach = reach_of(aggregates)
         aggregates.append(time_since_last(None if reach is None else timedelta(microseconds=reach), name=_AGE))
     found = {series.name: series for series in _evaluated(aggregates, labels, history)}
     columns, keyed = [], labels.keyed

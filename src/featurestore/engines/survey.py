@@ -52,7 +52,7 @@ def survey(labels: pl.DataFrame, timestamp: str, views: Iterable[ViewJoin]) -> S
     return Survey(
         labels=labels.height,
         earliest=at.min(),  # type: ignore[arg-type]  # Of integers: an integer or None.
-        latest=at.max(),  # type: ignore[arg-type]  # An integer column.
+        latest=at.max(),  # type: ignore[arg-type]  # As above.
         ranges=dict(_ranges(labels, chain.from_iterable(view.label_columns for view in joins))),
         rows={name: extent.rows for name, extent in extents.items()},
         estimated=frozenset(name for name, extent in extents.items() if not extent.exact),

@@ -5,6 +5,7 @@ What would give other values than Feast does is an error; what is merely left un
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
@@ -49,5 +50,13 @@ def left_undone(what: str, *, instead: str, **options: Any) -> None:
     """Warn of each of ``options`` that was given a value: it is accepted, and nothing is done about it."""
     for name, value in options.items():
         if value:
-            # Where the user's own line is: declare -> translation -> here.
-            warnings.warn(f"{name}= of {what} has no effect\n  fix: {instead}", FeatureStoreWarning, stacklevel=4)
+            message = f"{name}= of {what} has no effect\n  fix: {instead}"
+            warnings.warn(message, FeatureStoreWarning, stacklevel=_users_line())
+
+
+def _users_line() -> int:
+    """Return how far up the line outside this package is, counted from the caller, as ``stacklevel`` is."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("featurestore."):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import featurestore
@@ -48,8 +49,8 @@ def on_demand_feature_view(
         tags: by name.
         owner: who answers for it.
         org: accepted, and warned of.
-        write_to_online_store: whether the features are computed when rows are pushed or materialized. Of a view that
-            takes fields of the request it is passed over, with a warning: it is computed at the request.
+        write_to_online_store: whether the features are computed when rows are pushed or materialized. Where rows of
+            one entity do not decide them, as those with fields of the request, it is passed over, with a warning.
         singleton: whether a python function gets and returns one row instead of lists.
         track_metrics: accepted, and warned of.
         explode: not supported.
@@ -81,20 +82,25 @@ def on_demand_feature_view(
     left_undone(what, instead="leave it out", track_metrics=track_metrics)
     chosen = one_spelling(what, schema=list(schema or ()) or None, features=list(features or ()) or None)
     given = one_spelling(what, sources=list(sources or ()) or None, inputs=list((inputs or {}).values()) or None)
-    if write_to_online_store and any(isinstance(each, featurestore.RequestSource) for each in given or ()):
-        left_undone(what, instead="leave it out: fields of the request are known at reads", write_to_online_store=True)
-        write_to_online_store = False
-    return featurestore.on_demand_feature_view(
+    declare = partial(
+        featurestore.on_demand_feature_view,
         sources=given or (),
         schema=chosen or (),
         name=name,
         mode=getattr(mode, "value", mode),
         singleton=singleton,
-        write_to_online_store=write_to_online_store,
         description=description,
         tags=tags,
         owner=owner,
     )
+    if not write_to_online_store:
+        return declare()
+    try:
+        return declare(write_to_online_store=True)
+    except RegistrationError as error:
+        declared = declare()  # Whatever else is wrong raises here.
+        left_undone(what, instead=f"leave it out: it has {error.found}", write_to_online_store=True)
+        return declared
 
 
 @translates(featurestore.OnDemandFeatureView)

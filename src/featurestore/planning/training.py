@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from featurestore.declare.aggregates import Aggregate
+from featurestore.declare.windowed import reach_of
 from featurestore.errors import ColumnClashError, ConfigurationError, MissingColumnError
 from featurestore.planning.scans import KeyRange, Read, Scan
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Selected", "Status", "Survey", "TrainingPlan", "ViewJoin", "plan_training"]
 
-_MICROSECOND = timedelta(microseconds=1)
 _UNKNOWN_WIDTH = 16
 """Bytes a value of a column is taken to need in the estimate where the survey does not say."""
 _WORKING_BYTES = 128
@@ -132,11 +131,8 @@ class ViewJoin:
         if not self.aggregates:
             # An expired row still tells OUTSIDE_MAX_AGE from NOT_FOUND, so statuses need rows of any age.
             return None if self.wants_statuses else self.max_age
-        reaches = [one.reach for one in self.aggregates]
-        known = [reach // _MICROSECOND for reach in reaches if reach is not None]
         # Of one event id, a row outside of all windows may be the one that counts.
-        any_age = len(known) < len(reaches) or self.event_id is not None
-        return None if any_age else max(known)
+        return reach_of(self.aggregates) if self.event_id is None else None
 
     @property
     def wants_statuses(self) -> bool:

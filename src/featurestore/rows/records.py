@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featurestore.errors import FrameError, UnsupportedValueError
@@ -22,9 +23,25 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-__all__ = ["Decoder", "Encoder", "Head", "NewerLayout", "full_entity", "head_of"]
+__all__ = ["Decoder", "Encoder", "Head", "Heads", "NewerLayout", "full_entity", "head_of"]
 
 Record = bytes | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heads:
+    """What records say before their values, a row each; instants in microseconds."""
+
+    event: pl.Series
+    """When the rows happened, without nulls."""
+    visible: pl.Series
+    """From when on each is known, without nulls."""
+    created: pl.Series | None = None
+    """When they were created, where some were; ``None`` where the view has no such column."""
+    pushed: bool = False
+    """Whether they were pushed."""
+    run: int = 0
+    """Number of the materialize run; 0 for pushes."""
 
 
 class Encoder:
@@ -39,7 +56,7 @@ class Encoder:
         >>> at = pl.Series([1_700_000_000_000_000])
         >>> rows = pl.DataFrame({"rate": [0.5]})
         >>> encoder = Encoder(Layout((("rate", "Float64"),)), 0)
-        >>> (record,) = encoder.encode(rows, event=at, created=None, visible=at, pushed=False, run=1)
+        >>> (record,) = encoder.encode(rows, Heads(event=at, visible=at, run=1))
         >>> len(record), head_of(record).event
         (40, 1700000000000000)
     """
@@ -50,32 +67,20 @@ class Encoder:
         self._shape = shape_of(layout)
 
     def encode(
-        self,
-        rows: pl.DataFrame,
-        *,
-        event: pl.Series,
-        created: pl.Series | None,
-        visible: pl.Series,
-        pushed: bool,
-        run: int,
-        full_keys: Sequence[bytes | None] | None = None,
+        self, rows: pl.DataFrame, heads: Heads, *, full_keys: Sequence[bytes | None] | None = None
     ) -> list[bytes]:
         """Return a record a row.
 
         Args:
             rows: has the layout's columns, of its types; others are passed over.
-            event: event timestamps, microseconds, without nulls; as are ``visible``, and ``created`` with nulls.
-            created: nothing where the view has no created timestamp.
-            visible: from when on each row is known.
-            pushed: whether the rows were pushed.
-            run: number of the materialize run; 0 for pushes.
+            heads: what the records say before.
             full_keys: the entities whose keys are digests; see `featurestore.rows.keys.is_digest`.
 
         Raises:
             FrameError: a column that is missing or of another type, or a row without an event timestamp.
         """
         columns = [self._column(rows, name, text) for name, text in self._layout.columns]
-        records = self._heads(event, created, visible, pushed=pushed, run=run)
+        records = self._begun(heads)
         tails = self._fill(records, columns)
         encoded: list[bytes] = records.view(f"V{self._shape.size}").tolist()
         if tails:
@@ -87,33 +92,19 @@ class Encoder:
         """Whether all records have one length, as `encode_with` needs."""
         return not self._shape.tails
 
-    def encode_with(
-        self,
-        keys: np.ndarray,
-        rows: pl.DataFrame,
-        *,
-        event: pl.Series,
-        created: pl.Series | None,
-        visible: pl.Series,
-        pushed: bool,
-        run: int,
-    ) -> list[tuple[bytes, bytes]]:
+    def encode_with(self, keys: np.ndarray, rows: pl.DataFrame, heads: Heads) -> list[tuple[bytes, bytes]]:
         """Return a key and a record a row: what `encode` returns beside the keys, in a third of the time.
 
         Args:
             keys: of the rows, none of them a digest, as `featurestore.rows.keys.KeyCodec.block` returns them.
-            rows: and all others as for `encode`.
-            event: when the rows happened.
-            created: when they were created.
-            visible: from when on they are known.
-            pushed: whether they were pushed.
-            run: that wrote them.
+            rows: as for `encode`.
+            heads: as for `encode`.
         """
         import numpy as np
 
         columns = [self._column(rows, name, text) for name, text in self._layout.columns]
         # Keys and records lie side by side in one block, which is cut into pairs without a step in Python for each.
-        pairs = self._heads(event, created, visible, pushed=pushed, run=run, keys=keys)
+        pairs = self._begun(heads, keys)
         self._fill(pairs, columns)
         return list(struct.iter_unpack(f"{keys.itemsize}s{self._shape.size}s", pairs.view(np.uint8).data))
 
@@ -129,32 +120,24 @@ class Encoder:
             )
         return rows.get_column(name)
 
-    def _heads(
-        self,
-        event: pl.Series,
-        created: pl.Series | None,
-        visible: pl.Series,
-        *,
-        pushed: bool,
-        run: int,
-        keys: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def _begun(self, heads: Heads, keys: np.ndarray | None = None) -> np.ndarray:
         import numpy as np
 
         fields = [] if keys is None else [("key", keys.dtype.str)]
         fields += [("event", ">u8"), ("created", ">u8"), ("flags", "u1"), ("layout", ">u2"), ("run", ">u4")]
         fields += [("visible", ">u8"), ("nulls", "u1", (self._shape.null_bytes,))]  # type: ignore[list-item]  # NumPy's form for several bytes.
         fields += [(str(index), slot.numpy) for index, slot in enumerate(self._shape.slots)]
-        records = np.zeros(len(event), dtype=fields)
+        records = np.zeros(len(heads.event), dtype=fields)
         if keys is not None:
             records["key"] = keys
-        records["event"], records["visible"] = _offset(event), _offset(visible)
+        records["event"], records["visible"] = _offset(heads.event), _offset(heads.visible)
+        created = heads.created
         if created is not None:
             # The first of all instants would be as none at all.
             known = np.maximum(_offset(created.fill_null(0) if created.has_nulls() else created), 1)
             records["created"] = np.where(created.is_not_null().to_numpy(), known, 0) if created.has_nulls() else known
-        records["flags"] = VERSION | (PUSHED if pushed else 0)
-        records["layout"], records["run"] = self._number, run
+        records["flags"] = VERSION | (PUSHED if heads.pushed else 0)
+        records["layout"], records["run"] = self._number, heads.run
         return records
 
     def _fill(self, records: np.ndarray, columns: Sequence[pl.Series]) -> list[list[bytes]]:
@@ -243,7 +226,7 @@ class Decoder:
         >>> from featurestore.rows.layout import OnlineView
         >>> layout, at = Layout((("rate", "Float64"), ("city", "String"))), pl.Series([5])
         >>> rows = pl.DataFrame({"rate": [0.5], "city": ["Bern"]})
-        >>> (record,) = Encoder(layout, 0).encode(rows, event=at, created=None, visible=at, pushed=False, run=1)
+        >>> (record,) = Encoder(layout, 0).encode(rows, Heads(event=at, visible=at, run=1))
         >>> Decoder(OnlineView(1, (("id", "Int64"),), (layout,)), ["city", "rate"]).lists([record, None])
         ([['Bern', None], [0.5, None]], [5, None])
     """

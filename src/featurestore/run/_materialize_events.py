@@ -12,7 +12,7 @@ from featurestore.planning.retrieval import Table
 from featurestore.rows.heads import NewerLayout
 from featurestore.rows.keys import KeyCodec
 from featurestore.rows.layout import OnlineView
-from featurestore.rows.records import Encoder
+from featurestore.rows.records import Encoder, Heads
 from featurestore.run._materialize_rows import VISIBLE, Rows, Writer, batches, parts
 from featurestore.run.window_states import Batch, WindowStates
 from featurestore.windows.events import Event, event_ids, pushed_ids, source_ids
@@ -103,14 +103,10 @@ class _Work:
         codec = KeyCodec(view.keys, view.suffix)
         columns = [frame.get_column(f"{KEY}{index}") for index in range(len(view.keys))]
         keys = codec.encode_columns(columns) if columns else [codec.encode([])] * frame.height
-        records = Encoder(view.layout, len(view.layouts) - 1).encode(
-            frame,
-            event=frame.get_column(EVENT),
-            created=frame.get_column(CREATED) if CREATED in frame.columns else None,
-            visible=frame.get_column(VISIBLE),
-            pushed=pushed,
-            run=0 if pushed else self._writer.run,
-        )
+        created = frame.get_column(CREATED) if CREATED in frame.columns else None
+        run = 0 if pushed else self._writer.run
+        heads = Heads(frame.get_column(EVENT), frame.get_column(VISIBLE), created, pushed=pushed, run=run)
+        records = Encoder(view.layout, len(view.layouts) - 1).encode(frame, heads)
         by_entity(keys, frame.get_column("__fs_id").to_list(), records, found)
 
     def _ids(self, batch: pl.DataFrame, first: int) -> list[bytes]:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import reduce
-from typing import TypedDict
 
 import polars as pl
 
@@ -26,7 +25,7 @@ from featurestore.rows.heads import NewerLayout
 from featurestore.rows.keys import LONGEST, KeyCodec, is_digest
 from featurestore.rows.layout import OnlineView
 from featurestore.rows.merging import materialized
-from featurestore.rows.records import Encoder
+from featurestore.rows.records import Encoder, Heads
 from featurestore.run._greatest import greatest
 
 __all__ = ["VISIBLE", "Rows", "Writer", "batches", "opened", "parts", "write"]
@@ -240,14 +239,6 @@ def _reading(table: Table) -> Iterator[None]:
 # ---- writing ----------------------------------------------------------------------------------------------------
 
 
-class _Heads(TypedDict):
-    event: pl.Series
-    created: pl.Series | None
-    visible: pl.Series
-    pushed: bool
-    run: int
-
-
 @dataclass(frozen=True, slots=True)
 class Writer:
     """Puts rows of one run into the online store."""
@@ -268,21 +259,15 @@ class Writer:
         encoder = Encoder(self.view.layout, len(self.view.layouts) - 1)
         block = codec.block(columns) if encoder.is_fixed else None
         if block is not None:
-            return encoder.encode_with(block, rows, **self._heads(rows))
+            return encoder.encode_with(block, rows, self._heads(rows))
         keys = codec.encode_columns(columns) if columns else [codec.encode([])]
-        records = encoder.encode(rows, full_keys=_full_keys(codec, columns, keys), **self._heads(rows))
+        records = encoder.encode(rows, self._heads(rows), full_keys=_full_keys(codec, columns, keys))
         pairs = list(zip(keys, records, strict=True))
         return [(key, record) for key, record in pairs if key is not None] if None in keys else pairs  # type: ignore[return-value]  # There is none.
 
-    def _heads(self, rows: pl.DataFrame) -> _Heads:
-        """Return what the records of rows say before their values."""
-        return {
-            "event": rows.get_column(EVENT),
-            "created": rows.get_column(CREATED) if CREATED in rows.columns else None,
-            "visible": rows.get_column(VISIBLE),
-            "pushed": False,
-            "run": self.run,
-        }
+    def _heads(self, rows: pl.DataFrame) -> Heads:
+        created = rows.get_column(CREATED) if CREATED in rows.columns else None
+        return Heads(rows.get_column(EVENT), rows.get_column(VISIBLE), created, run=self.run)
 
     def put(self, rows: Sequence[Row], newest: int) -> int:
         """Store rows, the newest of which happened at ``newest``; return how many were written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from featurestore.declare.windowed import reach_of
 from featurestore.engines import _keys
 from featurestore.errors import MissingColumnError
 from featurestore.online.base import VIEW_BYTES, OnlineStore
@@ -12,7 +13,6 @@ from featurestore.planning.retrieval import Table
 from featurestore.rows.layout import Columns, OnlineView, OnlineViews
 from featurestore.rows.types import type_text
 from featurestore.run.online import Online, change_views, drop_retired, online_views
-from featurestore.windows.bounds import longest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,7 +66,7 @@ def kept(known: OnlineViews, name: str, table: Table, schema: pl.Schema, *, snap
         columns=_texts(columns),
         snapshots=snapshots,
         events=bool(table.aggregates),
-        reach=longest(table.aggregates),
+        reach=reach_of(table.aggregates),
     )
 
 

@@ -30,7 +30,7 @@ from featurestore.rows.heads import NewerLayout
 from featurestore.rows.keys import KeyCodec, is_digest
 from featurestore.rows.layout import OnlineView
 from featurestore.rows.merging import pushed
-from featurestore.rows.records import Encoder
+from featurestore.rows.records import Encoder, Heads
 from featurestore.run._materialize_events import by_entity, identities
 from featurestore.run.history import AVAILABLE, CREATED, EVENT
 from featurestore.run.incoming import Incoming, Limit, frame_of, incoming
@@ -326,15 +326,14 @@ def _records(batch: Incoming, layout: OnlineView) -> Iterator[Row]:
         pl.col(EVENT, CREATED, AVAILABLE) if CREATED in batch.rows.columns else pl.col(EVENT, AVAILABLE)
     )
     micros = times.select(pl.all().dt.epoch("us"))
-    records = Encoder(layout.layout, len(layout.layouts) - 1).encode(
-        batch.rows,
-        event=micros.get_column(EVENT),
-        created=micros.get_column(CREATED) if CREATED in micros.columns else None,
-        visible=micros.select(pl.max_horizontal(EVENT, AVAILABLE)).to_series(),
+    heads = Heads(
+        micros.get_column(EVENT),
+        micros.select(pl.max_horizontal(EVENT, AVAILABLE)).to_series(),
+        micros.get_column(CREATED) if CREATED in micros.columns else None,
         pushed=True,
-        run=0,
-        full_keys=_full_keys(codec, columns, keys),
     )
+    encoder = Encoder(layout.layout, len(layout.layouts) - 1)
+    records = encoder.encode(batch.rows, heads, full_keys=_full_keys(codec, columns, keys))
     for key, record in zip(keys, records, strict=True):
         assert key is not None, "rows without a key are refused"
         yield key, record

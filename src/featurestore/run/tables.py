@@ -37,8 +37,8 @@ def rows(table: pl.LazyFrame) -> int:
 
 def _delta(place: str, storage: dict[str, str] | None) -> pl.LazyFrame:
     _require("deltalake", "delta", "reading a Delta table")
-    from deltalake import DeltaTable  # type: ignore[import-not-found,unused-ignore]  # It ships no types for some versions.
-    from deltalake.exceptions import DeltaError  # type: ignore[import-not-found,unused-ignore]  # It ships no types for some versions.
+    from deltalake import DeltaTable  # type: ignore[import-not-found,unused-ignore]  # It comes with an extra.
+    from deltalake.exceptions import DeltaError  # type: ignore[import-not-found,unused-ignore]  # It comes with an extra.
 
     try:
         return pl.scan_delta(DeltaTable(place, storage_options=storage))

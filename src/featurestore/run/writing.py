@@ -22,7 +22,7 @@ from featurestore.planning.serving import ServingPlan, plan_serving
 from featurestore.rows.heads import OFFSET, NewerLayout
 from featurestore.rows.keys import is_digest, snapshot_key
 from featurestore.rows.layout import OnlineView
-from featurestore.rows.records import Encoder
+from featurestore.rows.records import Encoder, Heads
 from featurestore.rows.types import type_text
 from featurestore.run.failing import Failed
 from featurestore.run.online import Online, change_views, drop_retired, identity, online_views
@@ -172,7 +172,7 @@ class _Work:
 
         at = pl.Series([now_micros(self.online.clock)], dtype=pl.Int64).new_from_index(0, features.height)
         encoder = Encoder(self.kept.layout, len(self.kept.layouts) - 1)
-        return encoder.encode(features, event=at, created=None, visible=at, pushed=True, run=0)
+        return encoder.encode(features, Heads(at, at, pushed=True))
 
     def _lifetime(self, values: Sequence[Values]) -> timedelta | None:
         """Return for how long what is kept may be read, where the back end removes rows by itself."""

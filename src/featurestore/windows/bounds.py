@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from featurestore.declare.aggregates import Aggregate
 from featurestore.instants import from_micros, to_micros
 
-__all__ = ["ALWAYS", "bounds", "longest"]
+__all__ = ["ALWAYS", "bounds"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -43,19 +42,6 @@ def bounds(aggregate: Aggregate, at: Ints) -> tuple[Ints, Ints]:
         start = np.full_like(end, ALWAYS) if aggregate.window is None else end - aggregate.window // _MICROSECOND
         return start, end
     return _calendar(aggregate, end)
-
-
-def longest(aggregates: Iterable[Aggregate]) -> int | None:
-    """Return microseconds before t at which an event is in none of their windows; ``None`` where it always may be.
-
-    Example:
-        >>> from featurestore.declare.aggregates import count, sum
-        >>> longest([count("1s"), sum("x", "1s", offset="2s")]), longest([count("1s"), count()])
-        (3000000, None)
-    """
-    reaches = [each.reach for each in aggregates]
-    known = [reach // _MICROSECOND for reach in reaches if reach is not None]
-    return max(known) if known and len(known) == len(reaches) else None
 
 
 def _calendar(aggregate: Aggregate, end: Ints) -> tuple[Ints, Ints]:

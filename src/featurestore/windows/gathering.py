@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from featurestore.declare.aggregates import Aggregate
+from featurestore.declare.windowed import reach_of
 from featurestore.rows.layout import OnlineView
-from featurestore.windows.bounds import bounds, longest
+from featurestore.windows.bounds import bounds
 from featurestore.windows.decoded import Columns, Decoded
 from featurestore.windows.events import Event, EventOrder, at, stamp
 from featurestore.windows.measures import Measure, facts_of, function_of, is_folded, parts_of
@@ -68,7 +69,7 @@ class Reading:
         """Return how ``aggregates`` over the events of ``view`` are read."""
         chosen, types = tuple(aggregates), dict(view.layout.columns)
         parts = tuple(tuple(parts_of(one, types)) if is_folded(one, types) else () for one in chosen)
-        return cls(chosen, Columns.of(view), EventOrder(view), parts, longest(chosen))
+        return cls(chosen, Columns.of(view), EventOrder(view), parts, reach_of(chosen))
 
     held: Held = field(default_factory=lambda: Held(_LEAVES), compare=False, repr=False)
     """Leaves that were read before, by key: they never change."""
@@ -159,9 +160,10 @@ class Gathered:
 
     def newest(self) -> int | None:
         """Return when the newest known event happened that was before the time of the read, and a window reaches."""
-        beside = [at(event) for event in self.events if at(event) < self.now]
+        cut = [event for leaf in self._astride() for event in self.leaves[leaf].events]
+        read = [at(event) for event in (*self.events, *_known(cut, self.now)) if at(event) < self.now]
         leaves = self.tree.last[self.tree.last < self.now].tolist()
-        found = max([*beside[-1:], *leaves[-1:]], default=None)
+        found = max([*read, *leaves[-1:]], default=None)
         reach = self.reading.reach
         return None if found is None or (reach is not None and found < self.now - reach) else found
 
@@ -169,7 +171,13 @@ class Gathered:
 
     def needed(self, windows: Iterable[Window]) -> list[int]:
         """Return the leaves whose events have to be read."""
-        return sorted(set().union(*(self.read_of(window) for window in windows))) if self.state.is_hot else []
+        if not self.state.is_hot:
+            return []
+        return sorted({*self._astride()}.union(*(self.read_of(window) for window in windows)))
+
+    def _astride(self) -> range:
+        """Return the leaf, if there is one, that begins before the time of the read, and ends not before it."""
+        return range(*self._overlapping(self.now, self.now))
 
     def read_of(self, window: Window) -> set[int]:
         """Return the leaves of which a window takes the events and not the partial results."""
@@ -179,7 +187,7 @@ class Gathered:
         return known
 
     def _read_of(self, window: Window) -> set[int]:
-        start, end = self._overlapping(window)
+        start, end = self._overlapping(window.start, window.end)
         if not self._is_folded(window):
             return set(range(start, end))
         low, high = self._inside(window)
@@ -190,9 +198,9 @@ class Gathered:
                 found |= self._listed(window, measure, range(low, high), from_end=function == "last_n")
         return found
 
-    def _overlapping(self, window: Window) -> tuple[int, int]:
-        start = int(self.tree.last.searchsorted(window.start, "left"))
-        return start, max(start, int(self.tree.first.searchsorted(window.end, "left")))
+    def _overlapping(self, start: int, end: int) -> tuple[int, int]:
+        low = int(self.tree.last.searchsorted(start, "left"))
+        return low, max(low, int(self.tree.first.searchsorted(end, "left")))
 
     def _inside(self, window: Window) -> tuple[int, int]:
         """Return the leaves that are in a window as wholes."""
