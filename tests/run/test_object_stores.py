@@ -19,6 +19,7 @@ AT = datetime(2024, 5, 1, tzinfo=UTC)
 ROWS = pl.DataFrame({"user": [1, 2], "at": [AT, AT], "n": [10, 20]})
 LABELS = pl.DataFrame({"user": [2, 1, 3], "event_timestamp": [AT] * 3})
 USER = Entity("user", value_type=types.Int64)
+WRITERS = {"csv": "write_csv", "ndjson": "write_ndjson", "arrow": "write_ipc", "parquet": "write_parquet"}
 
 
 class Bucket:
@@ -32,7 +33,7 @@ class Bucket:
 
     def put(self, key: str, rows: pl.DataFrame = ROWS) -> None:
         stored = io.BytesIO()
-        rows.write_csv(stored) if key.endswith(".csv") else rows.write_parquet(stored)
+        getattr(rows, WRITERS[key.rpartition(".")[2]])(stored)
         self._client.put_object(Bucket=self.name, Key=key, Body=stored.getvalue())
 
     def view(self, key: str, **options: Any) -> FeatureView:
@@ -63,12 +64,40 @@ def test_an_object_or_a_pattern_of_objects_is_a_source(store: FeatureStore, buck
     assert values(store, bucket.view(key)) == [20, 10, None]
 
 
-def test_hive_partitions_are_columns(store: FeatureStore, bucket: Bucket) -> None:
-    bucket.put("visits/day=1/rows.parquet", ROWS.head(1))
-    bucket.put("visits/day=2/rows.parquet", ROWS.tail(1))
-    view = FeatureView("visits", bucket.view("visits/day=*/*.parquet").source, entities=[USER])
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_hive_partitions_are_columns(store: FeatureStore, bucket: Bucket, ending: str) -> None:
+    bucket.put(f"visits/day=1/rows.{ending}", ROWS.head(1))
+    bucket.put(f"visits/day=2/rows.{ending}", ROWS.tail(1))
+    view = FeatureView("visits", bucket.view(f"visits/day=*/*.{ending}").source, entities=[USER])
     answer = store.get_historical_features(LABELS, view).to_polars()
     assert answer.select("n", "day").rows() == [(20, 2), (10, 1), (None, None)]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_objects_that_differ_are_united_by_name_on_request(store: FeatureStore, bucket: Bucket, ending: str) -> None:
+    bucket.put(f"may.{ending}", ROWS.head(1))
+    bucket.put(f"june.{ending}", ROWS.tail(1).with_columns(n=pl.lit(2.5), m=pl.lit("new")))
+    source = bucket.view(f"*.{ending}", union_by_name=True).source
+    answer = store.get_historical_features(LABELS, FeatureView("visits", source, entities=[USER])).to_polars()
+    assert answer.select("n", "m").rows() == [(2.5, "new"), (10.0, None), (None, None)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson"])
+def test_a_column_without_a_value_in_one_object_has_the_type_of_the_others(
+    store: FeatureStore, bucket: Bucket, ending: str
+) -> None:
+    bucket.put(f"a.{ending}", ROWS.head(1).with_columns(n=pl.lit(None, pl.Int64)))
+    bucket.put(f"b.{ending}", ROWS.tail(1))
+    view = FeatureView("visits", bucket.view(f"*.{ending}").source, entities=[USER])
+    assert values(store, view) == [20, None, None]
+
+
+@pytest.mark.parametrize("key", ["rows.csv", "*.ndjson", "*.parquet"])
+def test_about_how_many_rows_there_are_is_known(store: FeatureStore, bucket: Bucket, key: str) -> None:
+    for ending in WRITERS:
+        bucket.put(f"rows.{ending}")
+    said = store.get_historical_features(LABELS, bucket.view(key)).explain()
+    assert {"rows.csv": "about 3 rows", "*.ndjson": "about 2 rows", "*.parquet": ": 2 rows"}[key] in said
 
 
 def test_it_is_applied_and_asked_for_by_name_like_any_other(store: FeatureStore, bucket: Bucket) -> None:

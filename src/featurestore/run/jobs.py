@@ -273,7 +273,7 @@ class RetrievalJob:
                 "a source cannot be read as declared",
                 found=str(error).partition("\n")[0],
                 expected=f"readable rows in {sources}",
-                fix="text in a time column must be ISO 8601; files must not change while they are read",
+                fix="text in a time column must be ISO 8601; files that differ need union_by_name=True; none may change meanwhile",
             ) from error
         return self._computed(joined) if self._retrieval.computing.steps else joined
 

@@ -272,7 +272,7 @@ def _collected(rows: pl.LazyFrame, tables: Mapping[str, Table]) -> pl.DataFrame:
             "a source cannot be read as declared",
             found=str(error).partition("\n")[0],
             expected=f"readable rows in {', '.join(dict.fromkeys(table.scan.source for table in tables.values()))}",
-            fix="text in a time column must be ISO 8601; files must not change while they are read",
+            fix="text in a time column must be ISO 8601; files that differ need union_by_name=True; none may change meanwhile",
         ) from error
 
 

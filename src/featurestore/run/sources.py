@@ -6,8 +6,10 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ import polars as pl
 from featurestore.declare.source import FileSource
 from featurestore.errors import ColumnClashError, ConfigurationError, FrameError, MissingColumnError
 from featurestore.planning.scans import Extent, Scan
-from featurestore.run import tables
+from featurestore.run import objects, tables
 from featurestore.run.extents import lines_of
 from featurestore.run.text_files import Types, read_text, settled
 from featurestore.run.times import parsed
@@ -34,6 +36,7 @@ _ENDINGS = {
     "ndjson": (".ndjson", ".jsonl", ".json"),
     "ipc": (".arrow", ".feather", ".ipc"),
 }
+_TEXT = ("csv", "ndjson")
 _PARTITION = re.compile(r"([^/=]+)=([^/]*)")
 
 
@@ -128,13 +131,28 @@ def _opened(source: FileSource, base: Path, types: Types) -> Opened:
         place = source.path if "://" in source.path else str(base / source.path)
         frame = tables.scan(source.format, place, _storage(source))
         return Opened(frame, frame.collect_schema(), extent=lambda: Extent(tables.rows(frame)))
-    files = [source.path] if "://" in source.path else _files(source, base)
-    if source.format in {"csv", "ndjson"}:
-        return _from_text(source, files, types)
     if "://" in source.path:
-        frame = _scan(source, files)
-        return Opened(frame, frame.collect_schema())
+        return _from_objects(source, types)
+    files = _files(source, base)
+    if source.format in _TEXT:
+        return _from_text(source, files, types, lambda: lines_of(files))
     return _from_files(source, files)
+
+
+def _from_objects(source: FileSource, types: Types) -> Opened:
+    """Return the rows of one object or of several. Of columns Polars sees by itself that they are alike."""
+    url, storage = source.path, _storage(source)
+    if source.format in _TEXT:
+        lines = cache(lambda: objects.lines_by_object(url, storage))
+        # Where no object has a line, reading says whether there are objects at all.
+        files = (list(lines()) if objects.is_pattern(url) else []) or [url]
+        return _from_text(source, files, types, lambda: Extent(sum(lines().values()), exact=False))
+    if source.union_by_name and objects.is_pattern(url):
+        found = objects.objects_of(url, storage, parquet=source.format == "parquet")
+        if found:
+            return _file_by_file(source, found)
+    frame = _scan(source, [url])
+    return Opened(frame, frame.collect_schema())
 
 
 def _files(source: FileSource, base: Path) -> list[str]:
@@ -165,12 +183,17 @@ def _from_files(source: FileSource, files: Sequence[str]) -> Opened:
     whole = _in_one(source, files)
     if whole is not None:
         return whole
+    return _file_by_file(source, files)
+
+
+def _file_by_file(source: FileSource, files: Sequence[str]) -> Opened:
     frames = {file: _scan(source, [file]) for file in files}
-    schemas = {file: frame.collect_schema() for file, frame in frames.items()}
+    with ThreadPoolExecutor() as pool:  # Each may be a request.
+        schemas = dict(zip(frames, pool.map(pl.LazyFrame.collect_schema, frames.values()), strict=True))
     return _stacked(frames, schemas, _together(source, schemas))
 
 
-def _from_text(source: FileSource, files: Sequence[str], types: Types) -> Opened:
+def _from_text(source: FileSource, files: Sequence[str], types: Types, extent: Callable[[], Extent | None]) -> Opened:
     base = base_of(files)
 
     def read(file: str, overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
@@ -189,8 +212,7 @@ def _from_text(source: FileSource, files: Sequence[str], types: Types) -> Opened
     told = {name for one in found for name in one.schema if name not in one.blank and name not in one.overrides}
     decided = tuple((name, dtype) for name, dtype in common.items() if name in types and name not in told)
     stacked = _stacked({file: one.frame for file, one in known.items()}, schemas, common)
-    local = "://" not in source.path
-    return Opened(stacked.frame, common, decided=decided, extent=(lambda: lines_of(files)) if local else None)
+    return Opened(stacked.frame, common, decided=decided, extent=extent)
 
 
 def _without_rows(source: FileSource, files: Sequence[str], types: Types, times: Sequence[str]) -> Opened:
@@ -241,7 +263,9 @@ def _scan(
     source: FileSource, files: Sequence[str], types: Mapping[str, pl.DataType] = MappingProxyType({})
 ) -> pl.LazyFrame:
     """Return the rows of ``files``; ``types`` are those of columns of CSV files that are not read as they look."""
-    options: dict[str, Any] = {"storage_options": _storage(source)} if "://" in files[0] else {"glob": False}
+    options: dict[str, Any] = {"glob": False}
+    if "://" in source.path:
+        options = {"glob": files[0] == source.path, "storage_options": _storage(source)}
     match source.format:
         case "parquet":
             return pl.scan_parquet(list(files), hive_partitioning=_is_partitioned(source, files), **options)
