@@ -273,7 +273,7 @@ class RetrievalJob:
                 "a source cannot be read as declared",
                 found=str(error).partition("\n")[0],
                 expected=f"readable rows in {sources}",
-                fix="text in a time column must be ISO 8601; files that differ need union_by_name=True; none may change meanwhile",
+                fix="write times as ISO 8601; unite files that differ by union_by_name=True; change none meanwhile",
             ) from error
         return self._computed(joined) if self._retrieval.computing.steps else joined
 

@@ -272,7 +272,7 @@ def _collected(rows: pl.LazyFrame, tables: Mapping[str, Table]) -> pl.DataFrame:
             "a source cannot be read as declared",
             found=str(error).partition("\n")[0],
             expected=f"readable rows in {', '.join(dict.fromkeys(table.scan.source for table in tables.values()))}",
-            fix="text in a time column must be ISO 8601; files that differ need union_by_name=True; none may change meanwhile",
+            fix="write times as ISO 8601; unite files that differ by union_by_name=True; change none meanwhile",
         ) from error
 
 
