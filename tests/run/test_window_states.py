@@ -72,6 +72,7 @@ def play(scene: Scene, actions: list[Any]) -> None:
 
 
 def check(scene: Scene) -> None:
+    assert scene.newest() == scene.expected_newest()
     expected = scene.expected(keep)
     for found in (scene.read(), scene.read(as_columns=True)):
         for aggregate, values, right in zip(scene.aggregates, found, expected, strict=True):
@@ -114,6 +115,15 @@ def test_of_versions_of_an_event_with_other_times_the_one_known_first_counts(
     # For as long as a window reaches it, which here is for ever.
     with MemoryOnlineStore() as store:
         play(Scene(store, (*aggregates, agg.count()), TINY, with_ids=True, now=BEGIN), actions)
+
+
+def test_the_newest_event_is_found_in_a_leaf_that_goes_on_at_the_time_of_the_read() -> None:
+    row = {"known": 0, "key": 0, "id": None, "x": 1.0, "n": 1, "s": None}
+    with MemoryOnlineStore() as store:
+        # Its only window ends long before, so that no other look at the leaf is needed.
+        scene = Scene(store, (agg.count("1h", offset="9h"),), TINY, now=BEGIN)
+        scene.push("a", [{**row, "at": BEGIN - steps * HALF_HOUR} for steps in (0, 0, 1)])
+        assert scene.newest() == scene.expected_newest() == [to_micros(BEGIN - HALF_HOUR), None]
 
 
 # ---- every store -------------------------------------------------------------------------------------------------

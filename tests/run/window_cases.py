@@ -20,7 +20,7 @@ from featurestore.rows.records import Encoder, Heads
 from featurestore.run.window_states import WindowStates, driven, gather
 from featurestore.testing.windows import aggregate_of
 from featurestore.windows.events import Event, event_ids, pushed_ids, source_ids
-from featurestore.windows.gathering import Reading
+from featurestore.windows.gathering import Gathered, Reading
 from featurestore.windows.serving import WindowValues, result_types
 from featurestore.windows.states import Limits, Replacing
 
@@ -134,13 +134,27 @@ class Scene:
             for each in self.aggregates
         ]
 
+    def expected_newest(self) -> list[int | None]:
+        """Return when the newest event before now was, of both keys, as far as a window reaches."""
+        now, reach = to_micros(self.now), reach_of(self.aggregates)
+        times = [[to_micros(row["at"]) for row in self.events(key)] for key in (0, 1)]
+        oldest = -(2**62) if reach is None else now - reach
+        return [max((at for at in each if oldest <= at < now), default=None) for each in times]
+
     def read(self, *, as_columns: bool = False) -> list[list[Any]]:
         """Return the features of both keys from the store."""
-        now = to_micros(self.now)
         reading = Reading.of(self.view, self.aggregates)
-        rows = list(zip(KEYS, self.store.get(KEYS), strict=True))
-        found = WindowValues(reading, result_types(reading), driven(gather(reading, rows, now), self.store), now)
+        found = WindowValues(reading, result_types(reading), self._gathered(reading), to_micros(self.now))
         return [column.to_list() for column in found.series()] if as_columns else found.lists()
+
+    def newest(self) -> list[int | None]:
+        """Return when the newest event was, of both keys, from the store."""
+        found = self._gathered(Reading.of(self.view, self.aggregates))
+        return [None if one is None else one.newest() for one in found]
+
+    def _gathered(self, reading: Reading) -> list[Gathered | None]:
+        rows = list(zip(KEYS, self.store.get(KEYS), strict=True))
+        return driven(gather(reading, rows, to_micros(self.now)), self.store)
 
 
 def _first_of_each(rows: Sequence[tuple[Row, datetime]]) -> list[tuple[Row, datetime]]:
