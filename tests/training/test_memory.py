@@ -16,7 +16,7 @@ from featurestore.declare.collector import Collector
 from featurestore.engines.base import Engine
 from featurestore.engines.duckdb import DuckDBEngine
 from featurestore.engines.polars import PolarsEngine
-from featurestore.errors import FeatureStoreWarning, FrameError
+from featurestore.errors import ConfigurationError, FeatureStoreWarning, FrameError
 from featurestore.instants import SystemClock
 from featurestore.planning.retrieval import Known
 from featurestore.run.jobs import RetrievalJob
@@ -136,6 +136,23 @@ def test_duckdb_stays_within_what_the_limit_leaves_it(store: FeatureStore) -> No
     limited = Context(session, Known(), {}, Path(), DuckDBEngine(), Path("datasets"), memory_limit=200 << 20)
     answer = get_historical_features(limited, Request(LABELS, view_of("rows.parquet"))).to_polars()
     assert_frame_equal(answer, store.get_historical_features(LABELS, view_of("rows.parquet")).to_polars())
+
+
+def test_duckdb_has_joined_in_parts_what_it_cannot_read_by_itself(store: FeatureStore) -> None:
+    ROWS.write_csv("rows.csv")
+    job = in_parts(view_of("rows.csv"), engine=DuckDBEngine())
+    assert "parts by hash of the key" in job.explain()
+    assert_frame_equal(job.to_polars(), store.get_historical_features(LABELS, view_of("rows.csv")).to_polars())
+
+
+def test_duckdb_says_when_the_memory_does_not_do(store: FeatureStore) -> None:
+    ROWS.write_parquet("rows.parquet")
+    session = Session(Collector(), SystemClock())
+    small = Context(session, Known(), {}, Path(), DuckDBEngine(), Path("datasets"), memory_limit=1 << 16)
+    with pytest.warns(FeatureStoreWarning, match="joined in memory and, where it must, on disk"):
+        job = get_historical_features(small, Request(LABELS, view_of("rows.parquet")))
+    with pytest.raises(ConfigurationError, match=r"(?s)DuckDB cannot join visits.*raise memory_limit"):
+        job.to_polars()
 
 
 def test_a_saved_dataset_is_written_slice_by_slice_where_the_rows_are_many(store: FeatureStore) -> None:

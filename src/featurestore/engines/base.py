@@ -25,6 +25,10 @@ class Engine(Protocol):
         """What settings and `explain` call it."""
         ...
 
+    def within_memory(self, plan: TrainingPlan) -> str:
+        """Return, in a few words, how ``plan`` is joined where it would not fit at once in the memory allowed."""
+        ...
+
     def join(self, plan: TrainingPlan) -> pl.DataFrame:
         """Return the labels of ``plan`` with its outputs appended.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from featurestore.engines._selection import Relation, selection
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, OpenPlan, OpenRead, open_plan
 from featurestore.engines._ties import canonical_columns
 from featurestore.engines.polars import PolarsEngine
+from featurestore.errors import ConfigurationError
 from featurestore.planning.training import TrainingPlan, ViewJoin
 
 __all__ = ["DuckDBEngine"]
@@ -36,7 +37,7 @@ class DuckDBEngine:
 
     It suits sources larger than memory: Parquet files of plain types (numbers, text, binary, booleans, dates, times to
     the microsecond) it reads by itself, within its memory limit, spilling where it must. Of other sources the rows
-    are read by Polars and only selected by DuckDB; it is then no better than the default engine.
+    are read by Polars and only selected by DuckDB, or, where they would not fit, joined as the default engine does.
     """
 
     name: str = "duckdb"
@@ -47,16 +48,29 @@ class DuckDBEngine:
     threads: int | None = None
     """Threads that it may use, all cores by default."""
 
+    def within_memory(self, plan: TrainingPlan) -> str:
+        """Return how ``plan`` is joined where it would not fit at once."""
+        if all(view in _left_to_polars(open_plan(plan)) for view in plan.views):
+            return PolarsEngine().within_memory(plan)
+        return "in memory and, where it must, on disk"
+
     def join(self, plan: TrainingPlan) -> pl.DataFrame:
-        """Return the labels of ``plan`` with its outputs appended. See `featurestore.engines.base.Engine.join`."""
-        windows = _windows(plan)
-        if windows is not None and all(view.aggregates for view in plan.views):
-            return assembled(plan, [windows])
+        """Return the labels of ``plan`` with its outputs appended. See `featurestore.engines.base.Engine.join`.
+
+        Raises:
+            ConfigurationError: DuckDB needs more memory than it may take, or has no room to spill.
+        """
         opened = open_plan(plan)
-        with tempfile.TemporaryDirectory(dir=self.temp_directory) as spill, closing(self._connect(plan, spill)) as db:
-            reads = opened.reads.values()
-            parts = [part for source in reads for part in _join_read(db, opened, source)]
-            return assembled(plan, [*parts, *([] if windows is None else [windows])])
+        left = _left_to_polars(opened)
+        parts = _by_polars(plan, left)
+        if len(left) < len(plan.views):
+            with tempfile.TemporaryDirectory(dir=self.temp_directory) as spill, _in_its_memory(plan):
+                parts += self._by_duckdb(opened, left, spill)
+        return assembled(plan, parts)
+
+    def _by_duckdb(self, opened: OpenPlan, left: Collection[ViewJoin], spill: str) -> list[pl.DataFrame]:
+        with closing(self._connect(opened.plan, spill)) as db:
+            return [part for source in opened.reads.values() for part in _join_read(db, opened, source, left)]
 
     def _connect(self, plan: TrainingPlan, spill: str) -> duckdb.DuckDBPyConnection:
         limit = self.memory_limit or (plan.memory_limit and _left_for_duckdb(plan, plan.memory_limit))
@@ -79,8 +93,38 @@ def _left_for_duckdb(plan: TrainingPlan, limit: int) -> int:
     return max(limit - _UNCOUNTED - 2 * int(plan.labels.estimated_size()), limit // 2)
 
 
-def _join_read(db: duckdb.DuckDBPyConnection, opened: OpenPlan, source: OpenRead) -> Iterator[pl.DataFrame]:
-    views = [view for view in opened.plan.views if opened.read_of(view) is source and not view.aggregates]
+@contextmanager
+def _in_its_memory(plan: TrainingPlan) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        sources = ", ".join(dict.fromkeys(view.scan.source for view in plan.views))
+        raise ConfigurationError(
+            f"DuckDB cannot join {sources} within the memory and the room on disk that it may take",
+            found=str(error).partition("\n")[0],
+            expected="no limit" if plan.memory_limit is None else f"at most {plan.memory_limit / 2**20:,.0f} MiB",
+            fix="raise memory_limit, make room for temporary files, or take the default engine, which joins in parts",
+        ) from error
+
+
+def _left_to_polars(opened: OpenPlan) -> tuple[ViewJoin, ...]:
+    """Return the views that both engines join alike: those of windows, and those that only Polars can read in parts."""
+    in_parts = opened.plan.partitions > 1
+    views = opened.plan.views
+    return tuple(view for view in views if view.aggregates or (in_parts and not _parquet.is_plain(opened, view)))
+
+
+def _by_polars(plan: TrainingPlan, views: tuple[ViewJoin, ...]) -> list[pl.DataFrame]:
+    if not views:
+        return []
+    outputs = tuple(output for view in views for output in view.outputs)
+    return [PolarsEngine().join(replace(plan, views=views, outputs=outputs)).select(outputs)]
+
+
+def _join_read(
+    db: duckdb.DuckDBPyConnection, opened: OpenPlan, source: OpenRead, left: Collection[ViewJoin]
+) -> Iterator[pl.DataFrame]:
+    views = [view for view in opened.plan.views if opened.read_of(view) is source and view not in left]
     by_position = [view for view in views if not _parquet.is_plain(opened, view)]
     rows = source.rows(ties=True).collect() if by_position else None
     for view in views:
@@ -88,15 +132,6 @@ def _join_read(db: duckdb.DuckDBPyConnection, opened: OpenPlan, source: OpenRead
             yield _join_by_position(db, opened, view, rows)
         else:
             yield _join_by_value(db, opened, view)
-
-
-def _windows(plan: TrainingPlan) -> pl.DataFrame | None:
-    """Return the columns of views of windows, which both engines compute alike: in memory, in parts where need be."""
-    views = tuple(view for view in plan.views if view.aggregates)
-    if not views:
-        return None
-    outputs = tuple(output for view in views for output in view.outputs)
-    return PolarsEngine().join(replace(plan, views=views, outputs=outputs)).select(outputs)
 
 
 def _join_by_value(db: duckdb.DuckDBPyConnection, opened: OpenPlan, view: ViewJoin) -> pl.DataFrame:

@@ -31,6 +31,10 @@ class PolarsEngine:
 
     name: str = "polars"
 
+    def within_memory(self, plan: TrainingPlan) -> str:
+        """Return how ``plan`` is joined where it would not fit at once."""
+        return f"in {plan.partitions} parts by hash of the key"
+
     def join(self, plan: TrainingPlan) -> pl.DataFrame:
         """Return the labels of ``plan`` with its outputs appended. See `featurestore.engines.base.Engine.join`."""
         opened = open_plan(plan)

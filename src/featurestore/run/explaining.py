@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from featurestore.engines.base import Engine
 from featurestore.engines.survey import survey
 from featurestore.instants import duration_text, from_micros, to_micros
 from featurestore.planning.computing import Computed
@@ -36,17 +37,17 @@ def labels_at_once(plan: TrainingPlan) -> int:
     return max(plan.memory_limit // (_SLICES * width), 1000)
 
 
-def explain(plan: TrainingPlan, engine: str, retrieval: Retrieval) -> str:
+def explain(plan: TrainingPlan, engine: Engine, retrieval: Retrieval) -> str:
     """Return what will be done, in the order in which it is done."""
     return "\n".join(_lines(plan, engine, retrieval))
 
 
-def _lines(plan: TrainingPlan, engine: str, retrieval: Retrieval) -> Iterator[str]:
+def _lines(plan: TrainingPlan, engine: Engine, retrieval: Retrieval) -> Iterator[str]:
     limit = "no limit" if plan.memory_limit is None else f"limit {_bytes(plan.memory_limit)}"
-    yield f"point-in-time join of {plan.labels.height:,} labels, engine {engine}"
+    yield f"point-in-time join of {plan.labels.height:,} labels, engine {engine.name}"
     yield f"  memory: about {_bytes(plan.estimate)} ({limit})"
     if plan.partitions > 1:
-        yield f"  in {plan.partitions} parts by hash of the key, as it would not fit at once"
+        yield f"  {engine.within_memory(plan)}, as it would not fit at once"
     for read in plan.reads:
         yield from _scan(read)
     for number, view in enumerate(plan.views, 1):

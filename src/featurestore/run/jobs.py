@@ -97,7 +97,7 @@ class RetrievalJob:
 
     def explain(self) -> str:
         """Return the plan as text: scans with their filters, joins in order, estimated rows and memory."""
-        return explaining.explain(self._plan, self._engine.name, self._retrieval)
+        return explaining.explain(self._plan, self._engine, self._retrieval)
 
     # ---- rows ----------------------------------------------------------------------------------------------------
 

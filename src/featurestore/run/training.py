@@ -186,8 +186,8 @@ def _planned(context: Context, labels: Labels, retrieval: Retrieval) -> Training
     )
     if plan.partitions > 1:
         warnings.warn(
-            f"this training dataset is joined in {plan.partitions} parts: about {plan.estimate / 2**20:,.0f} MiB would "
-            f"not fit at once in the {(plan.memory_limit or 0) / 2**20:,.0f} MiB allowed (memory_limit)",
+            f"this training dataset is joined {context.engine.within_memory(plan)}: about {plan.estimate / 2**20:,.0f} "
+            f"MiB would not fit at once in the {(plan.memory_limit or 0) / 2**20:,.0f} MiB allowed (memory_limit)",
             FeatureStoreWarning,
             stacklevel=5,
         )
