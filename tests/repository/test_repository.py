@@ -187,6 +187,16 @@ def test_code_that_is_gone_is_an_error_that_says_where_it_was() -> None:
     assert "doubled in the module no_such_module" in str(caught.value)
 
 
+def test_code_in_a_module_that_cannot_be_imported_is_such_an_error_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs_more_of_a_test.py").write_text("{}['what is not there']")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = collect("p", [doubled]).to_json().replace(f"{__name__}:doubled", "needs_more_of_a_test:doubled")
+    with pytest.raises(RegistrationError, match="is not where it was"):
+        Repository.from_json(text).on_demand_feature_view("doubled")(1)
+
+
 def test_a_registered_function_is_declared_with_its_fingerprint_and_found_again() -> None:
     @fs.register_feature(entity="driver_id", timestamp="at", ttl="1d", name="repository_tests.rides")
     def rides() -> dict[int, int]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from featurestore import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RequestSource, agg, types
 from featurestore import on_demand_feature_view as on_demand
-from featurestore.errors import RegistrationError
+from featurestore.errors import ParameterError, RegistrationError
 from featurestore.run.online import online_views
 from tests.generated import FEW
 from tests.run.published import SetClock, in_memory
@@ -212,6 +212,18 @@ def test_of_a_row_on_which_the_function_fails_nothing_is_kept(tmp_path: Path) ->
     assert "failed on row 1" in str(response.errors[0])
 
 
+def test_a_view_that_cannot_be_computed_any_more_is_in_the_way_of_no_writer(tmp_path: Path) -> None:
+    view, others = people(tmp_path), people(tmp_path, "others")
+    store = opened(Calls(), view, others)
+    store.apply(FeatureView("people", view.source, list(view.schema), [USER], online=False))
+    pushed(store, 1, 3, view="others")
+    pushed(store, 1, 3)
+    store.materialize_incremental()
+    assert store.get_online_features("others", [{"user": 1}]).to_dict()["others_age"] == [3]
+    with pytest.raises(ParameterError, match="view 'people' is not kept online"):
+        asked(store, 1)
+
+
 def test_a_view_that_is_removed_leaves_nothing(tmp_path: Path) -> None:
     store = opened(Calls(), people(tmp_path))
     pushed(store, 1, 20)
@@ -299,6 +311,11 @@ def test_sources_of_two_entities_are_refused(tmp_path: Path) -> None:
 def test_window_views_are_refused(tmp_path: Path) -> None:
     windows = FeatureView("windows", people(tmp_path).source, entities=[USER], aggregates=[agg.count("7d")])
     assert "window view 'windows'" in refused(windows)
+
+
+def test_views_that_are_not_kept_online_are_refused(tmp_path: Path) -> None:
+    away = FeatureView("away", people(tmp_path).source, [Field("x", types.Int64)], [USER], online=False)
+    assert refused(away) == "view 'away' with online=False"
 
 
 def test_types_whose_values_would_not_come_back_are_refused(tmp_path: Path) -> None:

@@ -166,6 +166,8 @@ def _unfit(source: Input) -> tuple[str, str] | None:
         return f"fields of the request: {names}", "sources whose rows are stored"
     view = source.view if isinstance(source, Projection) else source
     declared = view if isinstance(view, FeatureView | OnDemandFeatureView) else view.declaration
+    if not getattr(declared, "online", True):
+        return f"view {view.name!r} with online=False", "sources whose rows are stored"
     if getattr(declared, "aggregates", ()):
         return f"window view {view.name!r}, whose values move with the clock", "sources whose rows are stored"
     if not isinstance(view, FeatureView | OnDemandFeatureView) and not view.entity:

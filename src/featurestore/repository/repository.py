@@ -388,7 +388,7 @@ def find_code(path: str, what: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # Whatever a module raises while it is imported.
         raise _not_there(what, path, str(error)) from error
     return found
 

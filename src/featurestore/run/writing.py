@@ -14,7 +14,7 @@ from itertools import compress, islice
 from typing import TYPE_CHECKING
 
 from featurestore.declare.on_demand import OnDemandFeatureView
-from featurestore.errors import NotMaterializedError
+from featurestore.errors import FeatureStoreError
 from featurestore.frames.typed import polars_type
 from featurestore.instants import from_micros, now_micros
 from featurestore.online.base import VIEW_BYTES, Row
@@ -72,7 +72,7 @@ def _works(online: Online, name: str) -> Iterator[_Work]:
             continue
         try:
             plan = plan_serving(view, known, views, identity=identity, full_feature_names=True)
-        except NotMaterializedError:  # Of another view that it computes with.
+        except FeatureStoreError:  # Whoever reads it is told why. Whoever writes rows, perhaps of others, goes on.
             continue
         readers = written_readers(online.context.session, plan)
         reader = next((one for one in readers if one.written.step.view.name == view.name), None)
