@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +14,7 @@ import pytest
 
 from featurestore import FeatureStore, FeatureView, Field, FileSource, register_feature, types
 from featurestore.engines.duckdb import DuckDBEngine
-from featurestore.errors import FrameError
+from featurestore.errors import ColumnClashError, FrameError
 
 MAY = [datetime(2024, 5, day) for day in range(1, 11)]
 ROWS = pl.DataFrame({"user": [1, 1, 2], "at": [MAY[0], MAY[3], MAY[1]], "n": [10, 11, 21]})
@@ -85,3 +85,25 @@ def test_naive_times_of_features_in_sql_are_utc_wherever_the_machine_stands(stor
 
     labels = pl.DataFrame({"user": [1, 1], "event_timestamp": [datetime(2024, 5, 4, 1), datetime(2024, 5, 4, 2)]})
     assert store.get_historical_features(labels, [from_sql]).to_polars()["n"].to_list() == [None, 5]
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.csv"])
+def test_local_times_of_a_source_are_the_same_instants_in_sql(store: FeatureStore, name: str) -> None:
+    rows = pl.DataFrame({"user": [1, 1], "at": [datetime(2024, 5, 1, 8), datetime(2024, 5, 1, 9)], "n": [1, 2]})
+    rows.write_parquet(name) if name.endswith("parquet") else rows.write_csv(name)
+    source = FileSource(name, "visits", timestamp_field="at", timezone="Asia/Tokyo")
+    store.apply(source)
+    text = 'SELECT "user", "at" AS event_timestamp FROM visits ORDER BY 2'
+    answer = store.get_historical_features(text, FeatureView("v", source, entities=["user"])).to_polars()
+    assert answer["event_timestamp"].to_list() == [
+        datetime(2024, 4, 30, 23, tzinfo=UTC),
+        datetime(2024, 5, 1, tzinfo=UTC),
+    ]
+    assert answer["n"].to_list() == [1, 2]
+
+
+def test_columns_that_differ_in_case_alone_are_refused_by_sql_that_takes_them_for_one(store: FeatureStore) -> None:
+    ROWS.with_columns(N=pl.lit(0)).write_parquet("rows.parquet")
+    store.apply(view_of("rows.parquet"))
+    with pytest.raises(ColumnClashError, match=r"(?s)'visits' from each other.*n, N"):
+        store.get_historical_features('SELECT "user", "at" FROM visits', "visits:n")

@@ -26,10 +26,18 @@ def is_plain(opened: OpenPlan, view: ViewJoin) -> bool:
     schema = source.schema
     return (
         bool(view.scan.files)
+        and _differ_by_more_than_case(source)
         and all(_is_plain_time(schema[name], view.scan.timezone) for name in view.scan.times)
         and all(_is_plain_key(schema[name]) for name in view.source_columns)
         and all(_is_plain_value(schema[name]) for name in _fields(view))
     )
+
+
+def _differ_by_more_than_case(source: OpenRead) -> bool:
+    """Return whether the columns of the files are different ones to DuckDB, which takes ``n`` and ``N`` for one."""
+    stored = {new: old for old, new in source.read.scan.renames}
+    names = [stored.get(name, name).casefold() for name in source.schema]
+    return len(set(names)) == len(names)
 
 
 def _fields(view: ViewJoin) -> list[str]:

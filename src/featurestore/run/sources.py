@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from featurestore.declare.source import FileSource
+from featurestore.engines import _times
 from featurestore.errors import ColumnClashError, ConfigurationError, FrameError, MissingColumnError
 from featurestore.planning.scans import Extent, Scan
 from featurestore.run import objects, tables
@@ -28,7 +29,7 @@ from featurestore.run.unreadable import unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Opened", "inspect_source", "open_source", "reading", "scan_of"]
+__all__ = ["Opened", "in_utc", "inspect_source", "open_source", "reading", "scan_of"]
 
 _ENDINGS = {
     "parquet": (".parquet", ".pq"),
@@ -74,7 +75,7 @@ def scan_of(
     """
     opened = open_source(source, base, types)
     schema = _named(source, opened.schema)
-    times = [_renamed(source, column) for column in _times(source)]
+    times = [_renamed(source, column) for column in _time_columns(source)]
     for column in times:
         _require_time(source, column, schema)
     event, created, available = (
@@ -110,6 +111,21 @@ def open_source(source: FileSource, base: Path, types: Types | None = None) -> O
         return opened
     frame = opened.frame.with_columns(parsed(column, zone=source.timezone) for column in text)
     return replace(opened, frame=frame, schema=frame.collect_schema(), files=())
+
+
+def in_utc(source: FileSource, opened: Opened) -> pl.LazyFrame:
+    """Return the rows with the time columns that are naive, in a source of a time zone, as instants in UTC."""
+    if source.timezone is None:
+        return opened.frame
+    naive = {
+        column: dtype
+        for column, dtype in opened.schema.items()
+        if column in _stored_names(source) and isinstance(dtype, pl.Datetime) and dtype.time_zone is None
+    }
+    return opened.frame.with_columns(
+        _times.rounded_up(column, dtype, source.timezone).cast(pl.Datetime("us", "UTC")).alias(column)
+        for column, dtype in naive.items()
+    )
 
 
 @contextmanager
@@ -373,21 +389,21 @@ def _column(name: str, dtype: pl.DataType, schema: pl.Schema) -> pl.Expr:
 # ---- names ------------------------------------------------------------------------------------------------------
 
 
-def _times(source: FileSource) -> Iterable[str]:
+def _time_columns(source: FileSource) -> Iterable[str]:
     return filter(None, (source.timestamp_field, source.created_timestamp_column, source.available_at))
 
 
 def _stored_times(source: FileSource, schema: pl.Schema) -> list[str]:
     """Return the time columns by the names that the files use; a declaration may use either."""
     stored = {new: old for old, new in source.field_mapping.items()}
-    named = [column if column in schema else stored.get(column, column) for column in _times(source)]
+    named = [column if column in schema else stored.get(column, column) for column in _time_columns(source)]
     return [column for column in dict.fromkeys(named) if column in schema]
 
 
 def _stored_names(source: FileSource) -> list[str]:
     """Return the time columns by the names that the files use, whatever is in them."""
     stored = {new: old for old, new in source.field_mapping.items()}
-    return [stored.get(column, column) for column in _times(source)]
+    return [stored.get(column, column) for column in _time_columns(source)]
 
 
 def _by_stored_name(source: FileSource, types: Types) -> Types:

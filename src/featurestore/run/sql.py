@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featurestore.errors import FrameError, MissingDependencyError, UnknownNameError
+from featurestore.errors import ColumnClashError, FrameError, MissingDependencyError, UnknownNameError
 from featurestore.frames import convert
 from featurestore.repository.names import find
 from featurestore.run.running import running
@@ -119,15 +119,32 @@ def _note(session: Session, source: str) -> None:
 
 
 def provide_source(connection: duckdb.DuckDBPyConnection, name: str, source: FileSource, base: Path) -> None:
-    """Let SQL read ``source`` as ``name``: the rows and columns that it means everywhere else too."""
-    from featurestore.run.sources import open_source, reading  # they load Polars
+    """Let SQL read ``source`` as ``name``: the rows, columns and times that it means everywhere else too.
+
+    Raises:
+        ColumnClashError: columns that SQL cannot tell from each other.
+    """
+    from featurestore.run.sources import in_utc, open_source, reading  # they load Polars
 
     opened = open_source(source, base)
-    if opened.files and not source.field_mapping:
+    _require_names_for_sql(source, [source.field_mapping.get(column, column) for column in opened.schema])
+    if opened.files and not source.field_mapping and source.timezone is None:
         connection.read_parquet(list(opened.files)).create_view(name)
         return
     with reading(source):
-        connection.register(name, opened.frame.rename(dict(source.field_mapping)).collect().to_arrow())
+        connection.register(name, in_utc(source, opened).rename(dict(source.field_mapping)).collect().to_arrow())
+
+
+def _require_names_for_sql(source: FileSource, columns: Sequence[str]) -> None:
+    folded = [column.casefold() for column in columns]
+    alike = [column for column in columns if folded.count(column.casefold()) > 1]
+    if alike:
+        raise ColumnClashError(
+            f"SQL cannot tell columns of source {source.name!r} from each other",
+            found=", ".join(alike),
+            expected="names that differ in more than upper and lower case",
+            fix="give one another name: FileSource(..., field_mapping={...})",
+        )
 
 
 def _tables(session: Session) -> Iterable[str]:

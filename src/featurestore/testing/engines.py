@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,13 @@ class EngineConformance:
         stamp = datetime(1970, 1, 1, microsecond=10, tzinfo=UTC)
         assert answer["n_time"].to_list() == [stamp, stamp, None, None]
         assert answer.schema["n_time"] == _MICROS
+
+    def test_columns_of_a_file_may_differ_in_case_alone(self, engine: Engine, tmp_path: Path) -> None:
+        rows = pl.DataFrame({"u": [1], "at": [1], "N": [2], "n": [3]}).cast({"at": _MICROS})
+        rows.write_parquet(tmp_path / "rows.parquet")
+        view = _view(rows)
+        scan = replace(view.scan, files=(str(tmp_path / "rows.parquet"),))
+        assert _values(engine, _labels(1, at=[1]), replace(view, scan=scan)) == [3]
 
     def test_no_labels_give_no_rows_with_all_the_columns(self, engine: Engine) -> None:
         labels = _labels(at=[])
