@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from featurestore import FeatureStore, FeatureView, Field, PushSource, agg, types
 from tests.cli.commands import SOURCES, run
+
+
+class LongAgo:
+    """A clock that stopped."""
+
+    def now(self) -> datetime:
+        """Return when."""
+        return datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -90,6 +100,27 @@ def test_compacting_says_what_it_did(shop: Path, span: tuple[str, str]) -> None:
     assert (done.status, done.json) == (0, [])
     done = run(shop, "compact")
     assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_compacting_says_of_how_many_entities_it_took_events_that_no_window_reaches(tmp_path: Path) -> None:
+    (tmp_path / "feature_store.yaml").write_text("project: shop\n", encoding="utf-8")
+    store = FeatureStore(tmp_path, clock=LongAgo())
+    source, schema = PushSource("clicks"), [Field("n", types.Int64)]
+    store.apply(FeatureView("hourly", source, schema, ["user"], aggregates=[agg.count("1h")]))
+    store.push("clicks", [{"user": user, "event_timestamp": LongAgo().now(), "n": 1} for user in (1, 2)])
+    store.close()
+    assert run(tmp_path, "compact").rows == [["hourly", "", "0", "1", "2"]]
+
+
+def test_functions_are_materialized_and_compared_without_a_word_of_time_zones(functions: Path, tmp_path: Path) -> None:
+    shop = Path(shutil.copytree(functions, tmp_path / "shop"))
+    done = run(shop, "materialize-incremental")
+    assert (done.status, done.err) == (0, "")
+    compared = run(shop, "skew")
+    assert (compared.status, [row[:3] for row in compared.rows]) == (
+        0,
+        [["features.driver_hourly_stats", "5", "5"], ["features.trips_last_week", "5", "5"]],
+    )
 
 
 def test_progress_is_shown_on_a_terminal(shop: Path, span: tuple[str, str]) -> None:

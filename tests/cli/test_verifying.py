@@ -66,3 +66,28 @@ def test_a_value_is_explained(shop: Path) -> None:
     assert run(shop, *asked, "--json").json["ok"] is True
     strange = run(shop, "explain-value", "driver_hourly_stats:conv_rate", "-k", "driver_id=x")
     assert (strange.status, "'driver_id' has a value of another type" in strange.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["-k", "driver_id"], 2, "no COLUMN=VALUE"),
+        (["-k", "driver_id=1", "-k", "driver_id=2"], 2, "given twice"),
+        (["-k", "driver=1001"], 1, "--key driver_id=..."),
+        (["-k", "driver_id=1001", "-k", "city=1"], 1, "takes no 'city'"),
+        (["-k", "driver_id=1001", "--at", "yesterday"], 1, "not an instant"),
+    ],
+)
+def test_keys_and_times_that_cannot_be_are_said(shop: Path, arguments: list[str], status: int, said: str) -> None:
+    done = run(shop, "explain-value", "driver_hourly_stats:conv_rate", *arguments)
+    assert (done.status, done.out) == (status, "")
+    assert said in done.err
+
+
+def test_names_that_nothing_bears_are_said(tmp_path: Path, shop: Path) -> None:
+    done = run(shop, "verify", "driver_hourly_stat")
+    assert done.status == 1
+    assert "did you mean 'driver_hourly_stats'" in done.err
+    assert run(tmp_path, "init", "new").status == 0
+    assert "nothing of project 'new' is applied" in run(tmp_path / "new", "verify", "driver_hourly_stats").err
+    assert (run(tmp_path / "new", "verify").out, run(tmp_path / "new", "verify").status) == ("", 0)

@@ -134,3 +134,76 @@ def test_one_feature_is_explained_at_a_time_and_needs_its_keys(store: fs.Feature
         store.explain_value("x.spent", {"user": 1})
     with pytest.raises(MissingColumnError, match="user"):
         store.explain_value("x.spent:earned", {})
+
+
+def test_the_rows_that_are_left_out_are_the_nearest_of_each_reason() -> None:
+    hours = pl.DataFrame({"user": 1, "at": [NOON + timedelta(hours=hour) for hour in range(-50, 51)]})
+    store = fs.FeatureStore(_collector=Collector())
+
+    @store.register_feature(name="x.seen", entity="user", timestamp="at", aggregates=[fs.agg.count("2h")])
+    def seen() -> pl.DataFrame:
+        return hours
+
+    found = store.explain_value("x.seen:count_2h", {"user": 1}, at=NOON)
+    assert [(one.values["at"] - NOON) // timedelta(hours=1) for one in found.others] == [-4, -3, 0, 1, 2]
+    assert found.left_out == {
+        "is outside of the window: too old": 48,
+        "is at or after the end of the window": 1,
+        "happens after the time": 50,
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"user": 1, "users": 2}, "'x.spent' takes no 'users'"),
+        ({"user": 1.5}, "'user' has a value of another type"),
+        ({"user": True}, "'user' has a value of another type"),
+        ({"user": [1]}, "'user' has a value of another type"),
+        (1, "the keys are no mapping"),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(store: fs.FeatureStore, keys: Any, said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        store.explain_value("x.spent:earned", keys, at=NOON)
+    assert store.explain_value("x.spent:earned", {"user": "1"}, at=NOON).value == 0.1 + 0.2
+
+
+def test_a_time_that_is_none_says_whose_it_is() -> None:
+    store = fs.FeatureStore(_collector=Collector())
+    request = fs.RequestSource("plan", [fs.Field("day", fs.types.Date)])
+
+    @fs.on_demand_feature_view(sources=[request], schema=[fs.Field("n", fs.types.Int64)], mode="python", singleton=True)
+    def weekday(row: dict[str, Any]) -> dict[str, Any]:
+        return {"n": row["day"].isoweekday()}
+
+    store.apply(weekday, allow=["weekday"])
+    assert "weekday(day=2026-11-10) = 2" in str(store.explain_value("weekday:n", {"day": "2026-11-10"}))
+    with pytest.raises(ParameterError, match="'day' has a value of another type"):
+        store.explain_value("weekday:n", {"day": "tomorrow"})
+    failed = store.explain_value("weekday:n", {"day": None})
+    assert (failed.status, failed.ok) == ("ERROR", True)
+    assert "AttributeError" in str(failed.value)
+
+
+def test_a_view_that_nothing_was_pushed_to_has_no_value() -> None:
+    store = fs.FeatureStore(_collector=Collector())
+    schema = [fs.Field("amount", fs.types.Float64)]
+    store.apply(fs.FeatureView("bought", fs.PushSource("purchases"), entities=[fs.Entity("user")], schema=schema))
+    found = store.explain_value("bought:amount", {"user": 1})
+    assert (found.value, found.status, found.events) == (None, "NOT_FOUND", ())
+
+
+def test_an_as_of_function_is_handed_a_time_such_as_was_written() -> None:
+    store, calls = fs.FeatureStore(_collector=Collector()), list[datetime]()
+
+    @store.register_feature(name="x.n", entity="user", every="1d", schema={"n": fs.types.Int64})
+    def n(when: datetime) -> pl.DataFrame:
+        calls.append(when)
+        return pl.DataFrame({"user": [1], "n": [when.day]})
+
+    found = store.explain_value("x.n:n", {"user": 1}, at="2024-05-02T10:00")
+    assert found.value == 2
+    assert found.events[0].values["when"] == datetime(2024, 5, 2, tzinfo=UTC)
+    store.explain_value("x.n:n", {"user": 1}, at="2024-05-02T10:00Z")
+    assert dict.fromkeys(calls) == dict.fromkeys([datetime(2024, 5, 2), datetime(2024, 5, 2, tzinfo=UTC)])

@@ -12,7 +12,7 @@ import pytest
 import featurestore as fs
 from featurestore.declare.collector import Collector
 from featurestore.engines.polars import PolarsEngine
-from featurestore.errors import ParameterError, VerificationError
+from featurestore.errors import FrameError, ParameterError, VerificationError
 from featurestore.run import pushing
 from featurestore.run.window_states import WindowStates
 from featurestore.store import verifying as glue
@@ -105,7 +105,8 @@ def test_functions_and_what_is_computed_of_them_are_the_same_everywhere() -> Non
 
     @store.register_feature(name="v.known", entity="user", every="1d", schema={"n": fs.types.UInt32})
     def known(when: datetime) -> pl.DataFrame:
-        return rows.filter(pl.col("at") < when).group_by("user").agg(pl.len().alias("n"))
+        before = pl.lit(when).dt.replace_time_zone("UTC")
+        return rows.filter(pl.col("at") < before).group_by("user").agg(pl.len().alias("n"))
 
     @store.register_feature(name="v.names", entity="user", timeless=True, schema={"names": fs.types.String})
     def names() -> dict[int, str]:
@@ -185,6 +186,84 @@ def test_a_function_with_a_parameter_cannot_be_verified() -> None:
     with pytest.raises(ParameterError, match="country"):
         store.verify(of)
     assert store.verify().views[0].skipped.startswith("v.of takes country")
+
+
+def test_as_of_functions_get_the_naive_times_that_they_are_materialized_with() -> None:
+    store, rows = a_store(), history().with_columns(pl.col("at").dt.replace_time_zone(None))
+
+    @store.register_feature(name="v.known", entity="user", every="1d", schema={"n": fs.types.UInt32})
+    def known(when: datetime) -> pl.DataFrame:
+        return rows.filter(pl.col("at") < when).group_by("user").agg(pl.len().alias("n"))
+
+    store.verify(known, labels=10, seed=1).raise_if_different()
+    assert store.explain_value("v.known:n", {"user": 3}).value == 12
+    store.apply([known])
+    (done,) = store.materialize_incremental()
+    assert done.keys == 3
+    (compared,) = store.skew().views
+    assert compared.equal == compared.sampled
+
+
+def test_a_lazy_function_that_takes_no_naive_time_is_an_error_that_says_what_does(tmp_path: Path) -> None:
+    history().write_parquet(tmp_path / "rows.parquet")
+    store = a_store()
+
+    @store.register_feature(name="v.known", entity="user", every="1d", schema={"n": fs.types.UInt32})
+    def known(when: datetime) -> pl.LazyFrame:
+        rows = pl.scan_parquet(tmp_path / "rows.parquet")
+        return rows.filter(pl.col("at") < when).group_by("user").agg(pl.len().alias("n"))
+
+    for look in (lambda: store.verify(known), lambda: store.explain_value("v.known:n", {"user": 1})):
+        with pytest.raises(
+            FrameError, match=r"'v.known' cannot be read\n.*SchemaError(.|\n)*replace_time_zone\('UTC'\)"
+        ):
+            look()
+
+
+def test_what_was_not_looked_at_is_noted(tmp_path: Path) -> None:
+    store = a_store()
+
+    @store.register_feature(name="v.bought", entity="user", timestamp="at", schema={"amount": fs.types.Float64})
+    def bought() -> pl.DataFrame:
+        return history()
+
+    @store.register_feature(name="v.broken", inputs=["bought:amount"])
+    def broken(amount: float | None) -> float:
+        raise LookupError("no rate")
+
+    found = store.verify(broken, labels=5, seed=1)
+    assert found.views[0].skipped == (
+        "fails for 5 labels, of the first with ComputationError: column function 'v.broken' failed on row 0: "
+        "LookupError: no rate"
+    )
+    empty = a_store().verify(a_view(history().head(0), tmp_path), labels=5)
+    assert empty.views[0].skipped == "there are no rows"
+
+
+def test_a_source_that_has_lost_a_column_is_an_error_of_that_source(tmp_path: Path) -> None:
+    view = a_view(history(), tmp_path, schema=[fs.Field("amount", fs.types.Float64)])
+    history().drop("amount").write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(FrameError, match=r"rows of 'rows' cannot be read(.|\n)*amount"):
+        a_store().verify(view)
+
+
+def test_rows_that_nothing_is_verified_with_are_refused(tmp_path: Path) -> None:
+    view = a_view(history(), tmp_path, schema=[fs.Field("amount", fs.types.Float64)])
+
+    @fs.on_demand_feature_view(sources=[view], schema=[fs.Field("twice", fs.types.Float64)], mode="polars")
+    def doubled(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(twice=pl.col("amount") * 2)
+
+    with pytest.raises(ParameterError, match=r"data for doubled\n.*rows of bought"):
+        a_store().verify(doubled, history())
+    with pytest.raises(FrameError, match="'at' of the rows to verify 'bought' with holds no times"):
+        a_store().verify(view, history().with_columns(at=pl.lit("2024-05-01")))
+
+
+@pytest.mark.parametrize("labels", [0, -1, "3"])
+def test_labels_are_a_number_from_one_on(labels: Any) -> None:
+    with pytest.raises(ParameterError, match=f"labels={labels!r}"):
+        a_store().verify(labels=labels)
 
 
 # ---- one path is broken ------------------------------------------------------------------------------------------

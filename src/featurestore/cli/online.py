@@ -75,14 +75,15 @@ def materialize_incremental(
 def compact(project: Project, /, *, dry_run: bool, as_json: bool) -> None:
     """Merge the event log of pushes, remove what views that are gone have left, and give space back.
 
-    In a pipe: view, whether it is gone, online rows removed, files of the event log merged.
+    In a pipe: view, whether it is gone, online rows removed, files of the event log merged, entities of which events
+    that no window reaches any more were taken away.
     """
     done = project.store().compact(dry_run=dry_run)
     if as_json:
         print_json(done)
         return
-    rows = [(each.view, "gone" if each.removed else "", each.rows, each.files) for each in done]
-    print_rows(["VIEW", "", "ROWS REMOVED", "FILES MERGED"], rows)
+    rows = [(each.view, "gone" if each.removed else "", each.rows, each.files, each.swept) for each in done]
+    print_rows(["VIEW", "", "ROWS REMOVED", "FILES MERGED", "ENTITIES SWEPT"], rows)
 
 
 def _names(views: Sequence[str]) -> list[str] | None:

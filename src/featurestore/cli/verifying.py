@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ def explain_value(project: Project, /, *, feature: str, keys: tuple[str, ...], a
     FEATURE is view:feature, or a column function. The value is computed from these rows by a slow reference, and held
     against what training answers; exits with 1 where the two differ.
     """
-    found = project.store().explain_value(feature, dict(map(_pair, keys)), at=at)
+    found = project.store().explain_value(feature, _pairs(keys), at=at)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -109,11 +109,17 @@ def explain_value(project: Project, /, *, feature: str, keys: tuple[str, ...], a
         sys.exit(1)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} is no COLUMN=VALUE, such as driver_id=1001", param_hint="--key")
-    return name.strip(), value
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        column, equals, value = text.partition("=")
+        name = column.strip()
+        if not equals or not name:
+            raise click.BadParameter(f"{text!r} is no COLUMN=VALUE, such as driver_id=1001", param_hint="--key")
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice: one value is explained at a time", param_hint="--key")
+        found[name] = value
+    return found
 
 
 COMMANDS: dict[str, click.Command] = {"verify": verify, "explain-value": explain_value}

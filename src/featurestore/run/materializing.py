@@ -25,7 +25,16 @@ from featurestore.run.forgetting import forget, forget_orphans
 from featurestore.run.history import source_names
 from featurestore.run.online import Online, identity
 
-__all__ = ["Materialized", "Progress", "coverage", "forget", "intervals", "materialize", "materialize_incremental"]
+__all__ = [
+    "Materialized",
+    "Progress",
+    "coverage",
+    "forget",
+    "intervals",
+    "is_naive",
+    "materialize",
+    "materialize_incremental",
+]
 
 Instant = datetime | date | str
 
@@ -102,8 +111,8 @@ def _warn_of_future(end: Instant | None, now: datetime) -> None:
         )
 
 
-def _is_naive(end: Instant | None) -> bool:
-    """Tell whether functions get naive instants: as the caller writes them."""
+def is_naive(end: Instant | None) -> bool:
+    """Tell whether functions get naive instants: as the caller writes them, and where none is written."""
     moment = datetime.fromisoformat(end) if isinstance(end, str) else end
     return not isinstance(moment, datetime) or moment.tzinfo is None
 
@@ -135,7 +144,7 @@ def _job(online: Online, view: View, source: str, end: Instant | None, told: Tol
         case FeatureView():
             return TimelineJob(online, view, told, source)
         case Feature() if view.kind is Kind.AS_OF:
-            return AsOfJob(online, view, told, _is_naive(end))
+            return AsOfJob(online, view, told, is_naive(end))
         case Feature() if view.kind is Kind.TABLE:
             return TimelessJob(online, view, told)
         case Feature():

@@ -23,6 +23,7 @@ from featurestore.run.online import Online, identity
 from featurestore.run.responses import OnlineResponse
 from featurestore.run.timelines import table_of
 from featurestore.run.training import Request, get_historical_features
+from featurestore.run.unreadable import reading_rows
 
 __all__ = ["Difference", "Found", "SkewReport", "ViewSkew", "skew"]
 
@@ -142,7 +143,8 @@ def _sampled(table: Table, sample: int, seed: int | None) -> pl.DataFrame:
     named = rows.rename(dict(table.scan.renames)) if table.scan.renames else rows
     if not table.keys:
         return pl.DataFrame({"__fs_row": [0]})
-    keys = named.select(table.keys).unique().collect(engine="streaming")
+    with reading_rows(table.scan.source):
+        keys = named.select(table.keys).unique().collect(engine="streaming")
     return keys.sort(table.keys).sample(min(sample, keys.height), seed=seed, shuffle=True)
 
 
@@ -152,7 +154,8 @@ def _sampled(table: Table, sample: int, seed: int | None) -> pl.DataFrame:
 def _compared(online: Online, read: Read, view: Any, keys: pl.DataFrame) -> ViewSkew:
     response = read(view, keys)
     served = response.to_polars(include_event_timestamps=True, include_statuses=True)
-    at = pl.lit(response.read_at, dtype=_UTC).alias(TIMESTAMP)
+    # Naive, as functions get their times when they are materialized.
+    at = pl.lit(response.read_at, dtype=_UTC).dt.replace_time_zone(None).alias(TIMESTAMP)
     request = Request(keys.with_columns(at), [view], event_timestamps=True, statuses=True)
     trained = get_historical_features(online.context, request).to_polars()
     features = [name for name in response.columns if name not in keys.columns]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from featurestore.declare.source import FileSource
-from featurestore.errors import ConfigurationError, FeatureStoreError, StoreUnavailableError
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["unreadable"]
+import polars as pl
+
+from featurestore.declare.source import FileSource
+from featurestore.errors import ConfigurationError, FeatureStoreError, FrameError, StoreUnavailableError
+
+__all__ = ["reading_rows", "unreadable"]
 
 _CREDENTIALS = (
     "accessdenied",
@@ -17,6 +22,11 @@ _CREDENTIALS = (
     "169.254.169.254",  # Where a machine in the cloud is told its role: looked for where there are no credentials.
 )
 _UNREACHABLE = ("error sending request", "connection refused", "timed out", "dns error")
+_CHANGED = "check the files, which must not change while they are read, and the function that reads them"
+_NAIVE = (
+    "naive times mean UTC, and `when` is naive unless the caller's times have a zone: "
+    "pl.lit(when).dt.replace_time_zone('UTC') compares with columns that have one"
+)
 _ABSENT = ("nosuchkey", "not found", "expanded paths were empty")
 
 
@@ -67,3 +77,22 @@ def unreadable(source: FileSource, error: Exception) -> FeatureStoreError:
         expected=f"{source.format} at {place}",
         fix="check the format, and for the object store credentials and endpoint",
     )
+
+
+@contextmanager
+def reading_rows(source: str) -> Iterator[None]:
+    """Say of which source, or function, it is what Polars cannot read when the rows are collected at last.
+
+    Raises:
+        FrameError: in the place of any such error.
+    """
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        said = str(error).partition("\n")[0]
+        raise FrameError(
+            f"the rows of {source!r} cannot be read",
+            found=f"{type(error).__name__}: {said}",
+            expected="rows of the columns and types that it had when it was opened",
+            fix=_NAIVE if isinstance(error, pl.exceptions.SchemaError) and "Datetime(" in said else _CHANGED,
+        ) from error

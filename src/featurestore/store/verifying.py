@@ -65,8 +65,8 @@ class Verifying(Streaming):
 
         Raises:
             UnknownNameError: nothing bears a name; suggests the nearest.
-            ParameterError: a view that was named and cannot be verified; says why.
-            ConfigurationError: a source that cannot be read.
+            ParameterError: a view that was named and cannot be verified; says why. Also rows that nothing takes.
+            ConfigurationError, FrameError: a source that cannot be read.
 
         Example:
             >>> from datetime import datetime
@@ -119,7 +119,8 @@ class Verifying(Streaming):
         Args:
             feature: one feature: ``"view:feature"``, a column function or its name, an on-demand view of one feature.
             keys: the join keys, and what the feature takes from the request.
-            at: the time, UTC where naive; now by default.
+            at: the time, UTC where naive; now by default. As-of functions are handed a time with a zone only if it has
+                one.
 
         Returns:
             The explanation: ``.value``, ``.events``, ``.others``, ``.arithmetic``, ``.inputs``, ``.ok``,
@@ -127,8 +128,10 @@ class Verifying(Streaming):
 
         Raises:
             UnknownNameError: nothing bears the name; suggests the nearest.
-            ParameterError: several features, or one that has no value at a time.
+            ParameterError: several features, one that has no value at a time, or keys that it does not take or that
+                are of another type.
             MissingColumnError: a key is missing.
+            ConfigurationError, FrameError: a source that cannot be read.
 
         Example:
             >>> from datetime import datetime
@@ -146,12 +149,20 @@ class Verifying(Streaming):
             0.30000000000000004 sum of amount over 1h: 0.1 + 0.2
         """
         from featurestore.instants import to_instant
+        from featurestore.run.materializing import is_naive
         from featurestore.verification.cells import explain_value
 
+        if keys is not None and not isinstance(keys, Mapping):
+            raise ParameterError(
+                "the keys are no mapping",
+                found=f"{keys!r} of type {type(keys).__name__}",
+                expected="a value for each join key, by its name",
+                fix="fs.explain_value(feature, {'driver_id': 1001})",
+            )
         with self.active():
             context = self._online().context
             moment = self.clock.now() if at is None else to_instant(at)
-            return explain_value(context, feature, dict(keys or {}), moment, _Codes(self))
+            return explain_value(context, feature, dict(keys or {}), moment, _Codes(self), naive=is_naive(at))
 
     def _require_verified(self, plan: Plan) -> None:
         self.verify_plan(plan).raise_if_different()

@@ -21,7 +21,7 @@ from featurestore.errors import FeatureStoreError, MissingColumnError, Parameter
 from featurestore.instants import duration_text, from_micros, to_instant, to_micros
 from featurestore.planning.computing import Step
 from featurestore.planning.retrieval import Asked, asked_for
-from featurestore.planning.training import ViewJoin
+from featurestore.planning.training import Status, ViewJoin
 from featurestore.rows.order import canonical_row
 from featurestore.run.history import source_names
 from featurestore.run.labels import TIMESTAMP
@@ -33,7 +33,7 @@ from featurestore.verification.cases import are_same
 from featurestore.verification.expecting import WHERE, Reference
 from featurestore.verification.explanations import ExplainedEvent, Explanation
 from featurestore.verification.replaying import SimulatedClock
-from featurestore.verification.report import Raised
+from featurestore.verification.report import Raised, bare, shown
 from featurestore.verification.sampling import CREATED, EVENT, KNOWN, Sample, entity_rows, table_at
 from featurestore.verification.staging import Stage
 from featurestore.verification.subjects import Subject, kind_of, reference, subject_of
@@ -49,7 +49,7 @@ Registered = Mapping[str, tuple[str, str, str]]
 
 
 def explain_value(
-    context: Context, feature: object, keys: Mapping[str, Any], at: datetime, registered: Registered
+    context: Context, feature: object, keys: Mapping[str, Any], at: datetime, registered: Registered, *, naive: bool
 ) -> Explanation:
     """Explain one feature of one entity at one time; the store's method of this name says what that is.
 
@@ -59,6 +59,7 @@ def explain_value(
         keys: join keys, and what comes with the request.
         at: the time, aware.
         registered: the code versions.
+        naive: whether as-of functions are handed naive times.
     """
     asked = _one(feature, context)
     subject = subject_of(asked, context.known)
@@ -68,11 +69,11 @@ def explain_value(
     samples: dict[str, Sample] = {}
     for one in subject.joined:
         assert isinstance(one.view, FeatureView | Feature)
-        table = table_at(context, one.view, names, at)
+        table = table_at(context, one.view, names, at, naive=naive)
         labels = {key: label for view, key, label in subject.aliases if view == identity(one.view)}
         entity = {key: _key(keys, labels.get(key, key), one) for key in table.keys}
         samples[identity(one.view)] = entity_rows(one.view, table, partial(_of_entity, entity))
-    label = _label(subject, samples, keys, at)
+    label = _label(subject, samples, keys, at, naive=naive)
     with tempfile.TemporaryDirectory(prefix="featurestore-explain-") as folder:
         stage = Stage.of(subject, context.known, samples, Path(folder), clock=SimulatedClock(at))
         made = Reference(stage, samples, label.schema)
@@ -105,24 +106,43 @@ def _one(feature: object, context: Context) -> Asked:
 
 def _key(keys: Mapping[str, Any], column: str, one: Asked) -> Any:
     if column not in keys:
-        raise MissingColumnError.among(column, keys, where=f"the keys, by which {one.name!r} is joined")
+        raise _missing(column, keys, f"by which {one.name!r} is joined")
     return keys[column]
+
+
+def _missing(column: str, keys: Mapping[str, Any], why: str) -> MissingColumnError:
+    return MissingColumnError(
+        f"no {column!r} among the keys, {why}",
+        found=", ".join(keys) or "no keys",
+        expected=column,
+        fix=f"{{{column!r}: ...}}, on the command line --key {column}=...",
+    )
 
 
 def _of_entity(entity: Mapping[str, Any], key: str, dtype: pl.DataType) -> pl.Series:
     return _typed(key, entity[key], dtype)
 
 
-def _label(subject: Subject, samples: Mapping[str, Sample], keys: Mapping[str, Any], at: datetime) -> pl.DataFrame:
+def _label(
+    subject: Subject, samples: Mapping[str, Sample], keys: Mapping[str, Any], at: datetime, *, naive: bool
+) -> pl.DataFrame:
     aliased = {(view, key): column for view, key, column in subject.aliases}
     types: dict[str, pl.DataType] = dict(subject.requested)
     for name, sample in samples.items():
         types |= {aliased.get((name, key), key): sample.rows.schema[key] for key in sample.table.keys}
     for column in types:
         if column not in keys:
-            raise MissingColumnError.among(column, keys, where=f"the keys, which {subject.name!r} takes")
+            raise _missing(column, keys, f"which {subject.name!r} takes")
+    if others := [column for column in keys if column not in types]:
+        raise ParameterError(
+            f"{subject.name!r} takes no {', '.join(map(repr, others))}",
+            found=", ".join(keys),
+            expected=", ".join(types) or "no keys",
+            fix="leave out what it does not take",
+        )
     columns = [_typed(name, keys[name], dtype) for name, dtype in types.items()]
-    stamp = pl.Series(TIMESTAMP, [to_micros(at)]).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    stamp = pl.Series(TIMESTAMP, [to_micros(at)]).cast(pl.Datetime("us"))
+    stamp = stamp if naive else stamp.dt.replace_time_zone("UTC")
     return pl.DataFrame([*columns, stamp])
 
 
@@ -130,16 +150,20 @@ def _typed(name: str, value: Any, dtype: pl.DataType) -> pl.Series:
     """Return a value as a column of the type that is wanted; also text, as a command line has it."""
     if isinstance(value, str) and dtype == pl.Boolean:
         value = {"true": True, "false": False}.get(value.lower(), value)
-    if isinstance(value, str) and isinstance(dtype, pl.Datetime | pl.Date):
-        value = to_instant(value)
-        value = value.date() if dtype == pl.Date else value
     try:
+        if isinstance(value, str) and isinstance(dtype, pl.Datetime | pl.Date):
+            value = to_instant(value)
+            value = value.date() if dtype == pl.Date else value
         found = pl.Series(name, [value])
+        if dtype == pl.Null:  # Of a view without rows.
+            return found
+        if dtype.is_integer() and (found.dtype == pl.Boolean or (found.dtype.is_float() and value % 1)):
+            raise ValueError(value)  # A cast would take it for another entity.
         zone = getattr(dtype, "time_zone", None)
         if isinstance(dtype, pl.Datetime) and zone is None and found.dtype == pl.Datetime("us", "UTC"):
             found = found.dt.replace_time_zone(None)
         return found.cast(dtype)
-    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+    except (pl.exceptions.PolarsError, FeatureStoreError, TypeError, ValueError, OverflowError) as error:
         raise ParameterError(
             f"{name!r} has a value of another type", found=repr(value), expected=str(dtype), fix=f"{name}=<{dtype}>"
         ) from error
@@ -186,7 +210,7 @@ class _Cell:
         handed = self._handed(step)
         value = self.values[column]
         inputs = ", ".join(
-            f"{name}={self.values[made] if made in self.values else self.label[made]!r}" for name, made in handed
+            f"{name}={shown(self.values[made] if made in self.values else self.label[made])}" for name, made in handed
         )
         known = {made for each in self.reference.retrieval.views for made in (one.output for one in each.selected)}
         known |= {made for each in self.reference.retrieval.computing.steps for _, made in each.made}
@@ -223,7 +247,7 @@ class _Cell:
         ordered = sorted(told, key=lambda pair: judged.order(pair[0]))
         shown = judged.columns(aggregate.name if aggregate else feature)
         events = [_event(row, shown, counted=True, why=why) for row, counted, why in _flat(ordered) if counted]
-        others = [_event(row, shown, counted=False, why=why) for row, counted, why in _flat(ordered) if not counted]
+        left_out = [(row, why) for row, counted, why in _flat(ordered) if not counted]
         value = self.values[column]
         lines = judged.lookup(told, value) if aggregate is None else judged.arithmetic(aggregate, told, value)
         return self._explanation(
@@ -233,8 +257,8 @@ class _Cell:
             sample.name,
             lines,
             events=tuple(events),
-            others=tuple(others[-_OTHERS:]),
-            left_out=Counter(one.why for one in others),
+            others=tuple(_event(row, shown, counted=False, why=why) for row, why in judged.telling(left_out)),
+            left_out=Counter(why for _, why in left_out),
             source=_source(sample),
         )
 
@@ -244,7 +268,8 @@ class _Cell:
         value, is_asked = self.values[column], column in self.answer
         answered = self.answer[column] if is_asked else value
         code, fingerprint, registered = self.registered.get(name, ("", "", ""))
-        status = self.values.get(f"{column}__status") or ("an input" if not is_asked else "")
+        failed = Status.ERROR if isinstance(value, Raised) else ""
+        status = self.values.get(f"{column}__status") or ("an input" if not is_asked else failed)
         plain = {name: given for name, given in self.label.items() if name != TIMESTAMP}
         ok = are_same(column, self.values, self.answer) if is_asked else True
         options = {"events": (), "others": (), "left_out": {}, "source": "", "inputs": ()} | more
@@ -273,7 +298,7 @@ def _flat(told: Told) -> Iterator[tuple[Row, bool, str]]:
 
 
 def _event(row: Row, columns: Sequence[str], *, counted: bool, why: str) -> ExplainedEvent:
-    return ExplainedEvent({name: row[name] for name in columns}, counted, why)
+    return ExplainedEvent(bare({name: row[name] for name in columns}), counted, why)
 
 
 def _source(sample: Sample) -> str:
@@ -302,6 +327,18 @@ class _Judged:
         created = row[CREATED]
         fields = canonical_row(row[name] for name in self.sample.table.fields)
         return (row[EVENT] or 0, (created is not None, created or 0), fields)
+
+    def telling(self, left_out: Sequence[tuple[Row, str]]) -> list[tuple[Row, str]]:
+        """Return some rows that do not count, in their order: for each reason the ones nearest to the time."""
+        seen = Counter[str]()
+        ranked = []
+        for number, (row, why) in sorted(enumerate(left_out), key=lambda one: self._distance(one[1][0])):
+            ranked.append((seen[why], self._distance(row), number))
+            seen[why] += 1
+        return [left_out[number] for number in sorted(number for _, _, number in sorted(ranked)[:_OTHERS])]
+
+    def _distance(self, row: Row) -> int:
+        return 0 if row[EVENT] is None else abs(row[EVENT] - self.now)
 
     def _unseen(self, row: Row) -> str:
         """Return why a row is not visible; nothing if it is."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from html import escape
 from typing import Any
 
-from featurestore.errors import VerificationError
+from featurestore.errors import FeatureStoreError, VerificationError
 
-__all__ = ["Difference", "Event", "Raised", "Verification", "ViewVerification", "shown"]
+__all__ = ["Difference", "Event", "Raised", "Verification", "ViewVerification", "bare", "shown"]
 
 _SHOWN_EVENTS = 8
 """Events of a difference that are printed; `to_dict` has all."""
@@ -24,8 +24,9 @@ class Raised:
 
     @classmethod
     def by(cls, error: BaseException) -> Raised:
-        """Return what stands for ``error``: its class and first line."""
-        return cls(f"{type(error).__name__}: {error}".partition("\n")[0])
+        """Return what stands for ``error``: its class and first line, and of ours what was found."""
+        found = f": {error.found}" if isinstance(error, FeatureStoreError) and error.found else ""
+        return cls(f"{type(error).__name__}: {error}".partition("\n")[0] + found.partition("\n")[0])
 
     def __repr__(self) -> str:
         return f"<raised {self.error}>"
@@ -213,9 +214,14 @@ _COLUMNS = ("view", "kind", "found", "values", "labels", "events", "keys", "path
 
 
 def shown(value: Any) -> str:
-    """Return a value as text; times in ISO 8601."""
-    return value.isoformat() if isinstance(value, datetime) else repr(value)
+    """Return a value as text; times and days in ISO 8601."""
+    return value.isoformat() if isinstance(value, date) else repr(value)
 
 
 def _plain(value: Any) -> Any:
     return repr(value) if isinstance(value, Raised) else value
+
+
+def bare(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row under the names that a user knows: the time of an as-of result is its ``when``."""
+    return {name.removeprefix("__fs_"): value for name, value in values.items()}

@@ -26,6 +26,7 @@ from featurestore.run.online import identity
 from featurestore.run.session import Session
 from featurestore.run.timelines import table_of
 from featurestore.run.training import Context
+from featurestore.run.unreadable import reading_rows
 from featurestore.verification.subjects import Subject
 
 __all__ = ["CREATED", "EVENT", "KNOWN", "Sample", "entity_rows", "grid_points", "samples_of", "table_at"]
@@ -107,8 +108,8 @@ def samples_of(
         assert isinstance(one.view, FeatureView | Feature)
         data = given.get(identity(one.view))
         table = _table(context, one.view, names, now) if data is None else _table_of_data(context, one.view, data)
-        rows = _rows(table)
-        taken, whole = _taken(rows, table, entities, draw)
+        with reading_rows(table.scan.source):
+            taken, whole = _taken(_rows(table), table, entities, draw)
         entities |= {",".join(table.keys): taken.select(table.keys)} if table.keys else {}
         found[identity(one.view)] = Sample(one.view, table, taken, whole)
     return found
@@ -156,10 +157,12 @@ def _table_of_data(context: Context, view: FeatureView | Feature[..., Any], data
         available_at=known or None,
         timezone=None if source is None else source.timezone,
     )
-    keys = join_keys(view, context.known.entities)
+    keys, where = join_keys(view, context.known.entities), f"the rows to verify {view.name!r} with"
     for column in (*keys, *scan.times, *(one.name for one in view.schema)):
         if column not in frame.columns:
-            raise MissingColumnError.among(column, frame.columns, where=f"the rows to verify {view.name!r} with")
+            raise MissingColumnError.among(column, frame.columns, where=where)
+    for column in scan.times:
+        _times.check_time(column, frame.schema[column], where=where)
     declared = [one.name for one in view.schema if one.name not in keys]
     rest = [column for column in frame.columns if column not in {*keys, *scan.times}]
     return windowed(Table(scan, keys, tuple(declared or rest), view.ttl), view.aggregates, view.event_id)
@@ -173,8 +176,10 @@ def grid_points(feature: Feature[..., Any], now: datetime) -> list[datetime]:
     return [last - step * every for step in range(POINTS - 1, -1, -1)]
 
 
-def _labels_at(points: Sequence[datetime]) -> Labels:
-    frame = pl.DataFrame({TIMESTAMP: pl.Series(list(points), dtype=pl.Datetime("us", "UTC"))})
+def _labels_at(points: Sequence[datetime], *, naive: bool = True) -> Labels:
+    """Return labels for which as-of functions are called; ``naive``: with naive times, as they are materialized."""
+    stamps = pl.Series(list(points), dtype=pl.Datetime("us", "UTC"))
+    frame = pl.DataFrame({TIMESTAMP: stamps.dt.replace_time_zone(None) if naive else stamps})
     return Labels(frame, TIMESTAMP, {}, "verify", hidden=(TIMESTAMP,))
 
 
@@ -186,11 +191,13 @@ def _rows(table: Table) -> pl.LazyFrame:
     return named.select(list(columns))
 
 
-def table_at(context: Context, view: FeatureView | Feature[..., Any], names: Mapping[int, str], at: datetime) -> Table:
-    """Return a view as training sees it for a label at one time."""
+def table_at(
+    context: Context, view: FeatureView | Feature[..., Any], names: Mapping[int, str], at: datetime, *, naive: bool
+) -> Table:
+    """Return a view as training sees it for a label at one time, which is ``naive`` or has a zone."""
     if isinstance(view, FeatureView) or view.kind is not Kind.AS_OF:
         return _table(context, view, names, at)
-    return table_of(context.session, view, _labels_at([at]), {})
+    return table_of(context.session, view, _labels_at([at], naive=naive), {})
 
 
 def entity_rows(
@@ -198,10 +205,12 @@ def entity_rows(
 ) -> Sample:
     """Return all rows of one entity, of which ``key_of`` says each join key as a column of one value."""
     rows = _rows(table)
-    schema = rows.collect_schema()
+    with reading_rows(table.scan.source):
+        schema = rows.collect_schema()
     for key in table.keys:
         rows = rows.filter(pl.col(key) == pl.lit(key_of(key, schema[key])).first())
-    return Sample(view, table, rows.collect(engine="streaming"))
+    with reading_rows(table.scan.source):
+        return Sample(view, table, rows.collect(engine="streaming"))
 
 
 # ---- which rows ------------------------------------------------------------------------------------------------

@@ -15,11 +15,12 @@ from featurestore.errors import FeatureStoreError, FeatureStoreWarning, Paramete
 from featurestore.instants import to_micros
 from featurestore.planning.retrieval import Known
 from featurestore.run.labels import TIMESTAMP
+from featurestore.run.online import identity
 from featurestore.run.training import Context
 from featurestore.verification.cases import Answers, Case, Paths, are_same
 from featurestore.verification.drawing import drawn_labels
 from featurestore.verification.replaying import is_online, script_of
-from featurestore.verification.report import Difference, Event, Verification, ViewVerification
+from featurestore.verification.report import Difference, Event, Raised, Verification, ViewVerification, bare
 from featurestore.verification.sampling import Sample, samples_of
 from featurestore.verification.shrinking import shrunk
 from featurestore.verification.subjects import Subject, subjects
@@ -54,6 +55,15 @@ class Look:
     among: frozenset[str] | None = None
     """Look only at what bears one of these names, or is made of that; ``None``: at all."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.labels, int) or self.labels < 1:  # type: ignore[redundant-expr]  # Anything is handed in.
+            raise ParameterError(
+                "without labels nothing is verified",
+                found=f"labels={self.labels!r}",
+                expected="how many are drawn for each view: a whole number from 1 on",
+                fix=f"labels={LABELS}",
+            )
+
 
 def verify(context: Context, wanted: object, look: Look, progress: Progress | None = None) -> Verification:
     """Verify views and computed features; the store's method of this name says what that is.
@@ -71,6 +81,7 @@ def verify(context: Context, wanted: object, look: Look, progress: Progress | No
             found=refused.skipped,
             expected="a view whose values at past times can be worked out",
         )
+    _require_used(look.data, found)
     views = []
     for number, subject in enumerate(found):
         if progress is not None:
@@ -79,6 +90,17 @@ def verify(context: Context, wanted: object, look: Look, progress: Progress | No
     if progress is not None:
         progress("", len(found), len(found))
     return Verification(look.now, look.seed, tuple(views))
+
+
+def _require_used(data: Mapping[str, object], found: Sequence[Subject]) -> None:
+    used = {identity(one.view) for subject in found for one in subject.joined}
+    if others := sorted(set(data) - used):
+        raise ParameterError(
+            "rows were handed in that nothing is verified with",
+            found=f"data for {', '.join(others)}",
+            expected=f"rows of {', '.join(sorted(used)) or 'no view: nothing here has rows'}",
+            fix="name views with rows of their own: fs.verify([feature, view], {'view': rows})",
+        )
 
 
 def _verified(context: Context, subject: Subject, look: Look, *, lenient: bool) -> ViewVerification:
@@ -115,10 +137,25 @@ def _report(
         values=labels * len(found.columns),
         paths=found.paths.names,
         sampled=not all(sample.whole for sample in samples.values()),
-        skipped="" if found.paths.online else "not online",
+        skipped="; ".join(_notes(found, samples)),
         seconds=round(seconds, 3),
         differences=differences,
     )
+
+
+def _notes(found: _Found, samples: Mapping[str, Sample]) -> Iterator[str]:
+    """Yield what was not looked at although nothing differs."""
+    if not found.paths.online:
+        yield "not online"
+    if samples and not any(sample.rows.height for sample in samples.values()):
+        yield "there are no rows"
+    failed = [error for row in found.expected if (error := next(filter(_is_raised, row.values()), None)) is not None]
+    if failed:
+        yield f"fails for {len(failed):,} labels, of the first with {failed[0].error}"
+
+
+def _is_raised(value: object) -> bool:
+    return isinstance(value, Raised)
 
 
 def _case(
@@ -239,4 +276,4 @@ def _events(case: Case, column: str) -> Iterator[Event]:
         pushed = {number: step for step in case.steps if step.view == name for number in step.rows}
         for number in case.rows[name]:
             values = sample.rows.select(list(shown)).row(number, named=True)
-            yield Event(name, values, str(pushed.get(number, "in the file, materialized")))
+            yield Event(name, bare(values), str(pushed.get(number, "in the file, materialized")))
