@@ -54,7 +54,7 @@ def is_project_module(module: ModuleType, home: str = "") -> bool:
 
 def _file_of(module: ModuleType) -> str | None:
     file = getattr(module, "__file__", None)
-    folders = [] if file else list(getattr(module, "__path__", ()))  # a namespace package has folders only
+    folders = [] if file else list(getattr(module, "__path__", None) or ())  # a namespace package has folders only
     return file or (str(Path(folders[0]) / "__init__.py") if folders else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,14 +39,15 @@ R = TypeVar("R")
 As = Literal["pandas", "polars", "lazy", "arrow", "duckdb", "ibis", "spark"]
 
 
-class Functions:
+class Functions(ABC):
     """What a store does with registered functions."""
 
     config: Config
     _session: Session
 
+    @abstractmethod
     def _historical(self, params: Mapping[str, Any], **options: Any) -> RetrievalJob:
-        raise NotImplementedError  # The retrieval side has it.
+        """Return a training dataset of ``params``. The retrieval side has it."""
 
     # ---- declaring -----------------------------------------------------------------------------------------------
 

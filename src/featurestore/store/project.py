@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -107,8 +108,9 @@ class Project(Functions):
             self.apply_plan(plan, message=message, allow_breaking=allow_breaking)
         return plan.changes
 
+    @abstractmethod
     def _require_verified(self, plan: Plan) -> None:
-        raise NotImplementedError  # The verifying side has it.
+        """Refuse a plan with which values would depend on who computes them. The verifying side has it."""
 
     def plan(
         self,
