@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import featurestore as fs
 from featurestore.declare.collector import Collector
 from featurestore.engines.polars import PolarsEngine
-from featurestore.errors import FrameError, ParameterError, VerificationError
+from featurestore.errors import FrameError, ParameterError, UnsupportedValueError, VerificationError
 from featurestore.run import pushing
 from featurestore.run.window_states import WindowStates
 from featurestore.store import verifying as glue
@@ -282,8 +283,6 @@ class _Leaking(PolarsEngine):
         super().__init__(name="leaking")
 
     def join(self, plan: Any) -> pl.DataFrame:
-        from dataclasses import replace
-
         stamp = plan.labels.get_column(plan.timestamp)
         later = plan.labels.with_columns((stamp + timedelta(microseconds=1)).alias(plan.timestamp))
         return super().join(replace(plan, labels=later)).with_columns(stamp)
@@ -354,3 +353,18 @@ def test_a_report_shows_the_smallest_case(tmp_path: Path, monkeypatch: pytest.Mo
     assert f"  leaking   {one.answers['leaking']!r}" in text
     assert "count_1d differs" in found._repr_html_()
     assert found.to_dict()["views"][0]["differences"][0]["paths"] == ["leaking"]
+
+
+def test_names_with_underscores_are_said_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glue, "_engines", lambda _own: (_Leaking(),))
+    rows = history().rename({"amount": "amount__eur"})
+    schema = [fs.Field("amount__eur", fs.types.Float64), fs.Field("shop", fs.types.String)]
+    view = replace(a_view(rows, tmp_path, schema=schema), name="bought__now")
+    one = only(a_store().verify(view, labels=30, seed=1), "amount__eur")
+    assert all(set(event.values) == {"user", "at", "amount__eur"} for event in one.events)
+
+
+def test_a_sum_that_does_not_fit_its_type_is_an_error_as_in_training(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"user": 1, "at": [START, START], "amount": [2**62, 2**62]})
+    with pytest.raises(UnsupportedValueError, match=r"bought__amount_sum_1d' is no Int64\n.*9223372036854775808"):
+        a_store().verify(a_view(rows, tmp_path, aggregates=[fs.agg.sum("amount", "1d")]), labels=20, seed=1)

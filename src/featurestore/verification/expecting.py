@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from featurestore.declare.aggregates import Aggregate
+from featurestore.errors import UnsupportedValueError
 from featurestore.frames.typed import typed_series
 from featurestore.planning.computing import Computed, Computing
 from featurestore.planning.retrieval import Retrieval, asked_for, inputs_of, merged, plan_retrieval
@@ -87,7 +88,17 @@ class Reference:
     def _typed(self, column: str, value: Any) -> Any:
         """Return a value of the column's type: the sum of no floats is 0.0."""
         dtype = self._types.get(column)
-        return value if dtype is None or value is None else pl.Series([value], dtype=dtype).to_list()[0]
+        if dtype is None or value is None:
+            return value
+        try:
+            return pl.Series([value], dtype=dtype).to_list()[0]
+        except (TypeError, OverflowError) as error:
+            raise UnsupportedValueError(
+                f"{column!r} is no {dtype}",
+                found=repr(value),
+                expected="a value that fits the type: training and serving refuse it as well",
+                fix="cast the column to a float, which rounds",
+            ) from error
 
     def of(self, view: ViewJoin, label: Mapping[str, Any]) -> list[Row]:
         """Return the rows of the entity of a label."""

@@ -233,7 +233,7 @@ class _Found:
         label, paths = (0, labels[0][1]) if is_small else labels[0]
         return Difference(
             self.case.subject.name,
-            _feature(column),
+            _feature(column, self.case.subject),
             self.case.labels.row(label, named=True),
             self.expected[label][column],
             {path: rows[label][column] for path, rows in self.answers.items()},
@@ -243,8 +243,10 @@ class _Found:
         )
 
 
-def _feature(column: str) -> str:
-    return column.partition("__")[2] or column
+def _feature(column: str, subject: Subject) -> str:
+    """Return what a column is called in its view; either may have underscores."""
+    views = [one.view.name for one in subject.asked if column.startswith(f"{one.view.name}__")]
+    return column.removeprefix(f"{max(views, key=len)}__") if views else column
 
 
 def _only_entity(case: Case) -> Case:
@@ -267,7 +269,7 @@ def _is_of(entity: tuple[Any, ...], sample: Sample, label: Mapping[str, Any]) ->
 
 
 def _events(case: Case, column: str) -> Iterator[Event]:
-    feature = _feature(column).partition("__")[0]
+    feature = _feature(column.removesuffix("__status"), case.subject)
     for name, sample in case.samples.items():
         inputs = sample.table.inputs.get(feature, (feature,) if feature in sample.rows.columns else sample.table.fields)
         scan = sample.table.scan
