@@ -2,75 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
-from featurestore.instants import from_micros, to_micros
-from featurestore.planning.scans import KeyRange, Read
+from featurestore.instants import duration_text, from_micros, to_micros
+from featurestore.planning.computing import Computed, Step
+from featurestore.planning.scans import Read
 from featurestore.planning.training import TrainingPlan, ViewJoin
 
 __all__ = ["explain"]
 
-_MEGABYTE = 1 << 20
 _FIRST = to_micros("0001-01-01")
 """Before it no calendar has a date: a ttl that reaches there bounds nothing."""
 
 
-def explain(plan: TrainingPlan) -> str:
-    """Return what a run of ``plan`` reads, with which bounds, what it joins, and what memory it is expected to take.
+def explain(plan: TrainingPlan, *, engine: str, within_memory: str = "", steps: Iterable[Step] = ()) -> str:
+    """Return what will be done, in the order in which it is done.
+
+    Args:
+        plan: what is read and joined.
+        engine: the name of the engine that does it.
+        within_memory: how, where it would not fit at once in the memory allowed.
+        steps: what is computed on the rows afterwards.
 
     Example:
         >>> import polars as pl
         >>> from featurestore.planning.scans import Scan
         >>> from featurestore.planning.training import Selected, Survey, plan_training
         >>> scan = Scan("trips", pl.LazyFrame, "at")
-        >>> view = ViewJoin("driver", scan, (("driver_id", "driver"),), (Selected("rate", "rate"),), ttl=86_400_000_000)
+        >>> view = ViewJoin("rates", scan, (("driver_id", "driver"),), (Selected("rate", "rate"),), ttl=86_400_000_000)
         >>> labels = pl.DataFrame({"driver_id": [7], "t": [0]})
-        >>> print(explain(plan_training(labels, "t", [view], Survey(1, latest=0, ranges={"driver_id": (7, 7)}))))
-        point-in-time join of 1 label at 't', in memory, about 0 MB
-          read trips (rows unknown): driver, at, rate
-            only at <= 1970-01-01T00:00:00+00:00
-            only 7 <= driver <= 7
-            join driver on driver_id = driver, ttl 1 day, 0:00:00: rate
+        >>> survey = Survey(1, latest=0, ranges={"driver_id": (7, 7)})
+        >>> print(explain(plan_training(labels, "t", [view], survey), engine="polars"))
+        point-in-time join of 1 label, engine polars
+          memory: about 176 B (no limit)
+          scan trips: unknown rows
+            columns: driver, at, rate
+            filter: at <= 1970-01-01T00:00:00+00:00 and 7 <= driver <= 7
+          join 1 rates on driver_id = driver: newest at at or before the label, at most 1d old -> rate
     """
-    return "\n".join(_lines(plan))
+    return "\n".join(_lines(plan, engine, within_memory, steps))
 
 
-def _lines(plan: TrainingPlan) -> Iterator[str]:
-    count = plan.labels.height
-    yield (f"point-in-time join of {count:,} label{'' if count == 1 else 's'} at {plan.timestamp!r}, {_memory(plan)}")
+def _lines(plan: TrainingPlan, engine: str, within_memory: str, steps: Iterable[Step]) -> Iterator[str]:
+    limit = "no limit" if plan.memory_limit is None else f"limit {_bytes(plan.memory_limit)}"
+    labels = "1 label" if plan.labels.height == 1 else f"{plan.labels.height:,} labels"
+    yield f"point-in-time join of {labels}, engine {engine}"
+    yield f"  memory: about {_bytes(plan.estimate)} ({limit})"
+    if plan.partitions > 1:
+        yield f"  {within_memory}, as it would not fit at once"
     for read in plan.reads:
-        yield from _read(read)
-        yield from (_view(view) for view in plan.views if view.scan == read.scan)
+        yield from _scan(read)
+    for number, view in enumerate(plan.views, 1):
+        yield _join(number, view)
+    for step in steps:
+        columns = ", ".join(column for _, column in step.outputs or step.handed)
+        code = (
+            step.view.name if isinstance(step, Computed) else f"{step.feature.qualified_name}{step.feature.signature}"
+        )
+        yield f"  compute {columns} = {code}"
 
 
-def _memory(plan: TrainingPlan) -> str:
-    size = f"about {plan.estimate // _MEGABYTE:,} MB"
-    if plan.memory_limit is None or plan.partitions == 1:
-        return f"in memory, {size}"
-    limit = f"{plan.memory_limit // _MEGABYTE:,} MB"
-    return f"{size}, more than the {limit} allowed: in {plan.partitions} parts by hash of the key"
-
-
-def _read(read: Read) -> Iterator[str]:
-    rows = "rows unknown" if read.rows is None else f"{read.rows:,} rows"
-    yield f"  read {read.scan.source} ({rows}): {', '.join(read.columns)}"
+def _scan(read: Read) -> Iterator[str]:
+    rows = "unknown rows" if read.rows is None else f"{'' if read.counted else 'about '}{read.rows:,} rows"
+    yield f"  scan {read.scan.source}: {rows}"
+    yield f"    columns: {', '.join(read.columns)}"
     if read.tie_columns:
-        yield f"    to order rows of equal times, if there are such: {', '.join(read.tie_columns)}"
+        yield f"    columns for ties only: {', '.join(read.tie_columns)}"
+    filters = [*_bounds(read), *(f"{one.smallest} <= {one.column} <= {one.largest}" for one in read.keys)]
+    yield f"    filter: {' and '.join(filters) or 'none'}"
+
+
+def _bounds(read: Read) -> Iterator[str]:
     if read.earliest is not None and read.earliest >= _FIRST:
-        yield f"    only {read.scan.timestamp} >= {from_micros(read.earliest).isoformat()}"
+        yield f"{read.scan.timestamp} >= {_time(read.earliest)}"
     if read.latest is not None:
-        yield f"    only {read.scan.timestamp} <= {from_micros(read.latest).isoformat()}"
-    yield from (f"    only {_range(one)}" for one in read.keys)
+        yield f"{read.scan.timestamp} <= {_time(read.latest)}"
 
 
-def _range(one: KeyRange) -> str:
-    return f"{one.smallest} <= {one.column} <= {one.largest}"
+def _join(number: int, view: ViewJoin) -> str:
+    keys = " and ".join(f"{label} = {column}" for label, column in view.keys) or "no key"
+    time = "at any time" if view.scan.timestamp is None else f"newest {view.scan.timestamp} at or before the label"
+    known = "" if view.scan.available_at is None else f", known by then ({view.scan.available_at})"
+    age = "" if view.max_age is None else f", at most {duration_text(timedelta(microseconds=view.max_age))} old"
+    whole = "" if view.snapshots is None else f", of {len(view.snapshots)} snapshots"
+    return f"  join {number} {view.name} on {keys}: {time}{known}{age}{whole} -> {', '.join(view.outputs)}"
 
 
-def _view(view: ViewJoin) -> str:
-    keys = " and ".join(f"{label} = {column}" for label, column in view.keys)
-    ttl = "" if view.max_age is None else f", ttl {timedelta(microseconds=view.max_age)}"
-    late = "" if view.scan.available_at is None else f", visible from {view.scan.available_at}"
-    names = ", ".join(one.output for one in view.selected)
-    return f"    join {view.name} {f'on {keys}' if keys else 'to every label'}{ttl}{late}: {names}"
+def _time(micros: int) -> str:
+    return from_micros(micros).isoformat()
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
