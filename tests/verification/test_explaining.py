@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -207,3 +208,26 @@ def test_an_as_of_function_is_handed_a_time_such_as_was_written() -> None:
     assert found.events[0].values["when"] == datetime(2024, 5, 2, tzinfo=UTC)
     store.explain_value("x.n:n", {"user": 1}, at="2024-05-02T10:00Z")
     assert dict.fromkeys(calls) == dict.fromkeys([datetime(2024, 5, 2), datetime(2024, 5, 2, tzinfo=UTC)])
+
+
+def test_a_view_in_two_roles_is_explained_in_each_also_before_it_is_applied(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"place": [1, 1, 2], "at": [NOON - timedelta(hours=h) for h in (2, 1, 1)], "temp": [9.0, 1, 3]})
+    rows.write_parquet(tmp_path / "rows.parquet")
+    source = fs.FileSource(str(tmp_path / "rows.parquet"), timestamp_field="at")
+    weather = fs.FeatureView("weather", source, [fs.Field("temp", fs.types.Float64)], ["place"])
+    start = weather.with_name("start").with_join_key_map({"place": "from"})
+    end = weather.with_name("end").with_join_key_map({"place": "to"})
+
+    @fs.on_demand_feature_view(
+        sources=[start, end], schema=[fs.Field("rise", fs.types.Float64)], mode="python", singleton=True
+    )
+    def rise(row: dict[str, Any]) -> dict[str, Any]:
+        return {"rise": row["end__temp"] - row["start__temp"]}
+
+    store = fs.FeatureStore(_collector=Collector())
+    found = store.explain_value(rise, {"from": 1, "to": 2}, at=NOON)
+    assert (found.value, found.ok) == (2.0, True)
+    assert {one.feature: one.value for one in found.inputs} == {"start:temp": 1.0, "end:temp": 3.0}
+    assert store.explain_value(start[["temp"]], {"place": 2}, at=NOON).ok
+    with pytest.raises(MissingColumnError, match=r"no 'to' among the keys(.|\n)*--key to="):
+        store.explain_value(rise, {"from": 1}, at=NOON)

@@ -61,7 +61,8 @@ def explain_value(
         registered: the code versions.
         naive: whether as-of functions are handed naive times.
     """
-    asked = _one(feature, context)
+    one = _one(feature, context)
+    asked = replace(one, name=one.view.name, join_key_map=())  # Of itself, whatever it is called where it is used.
     subject = subject_of(asked, context.known)
     if subject.skipped:
         raise ParameterError(f"{subject.name} cannot be explained", found=subject.skipped, expected="a value at a time")
@@ -70,21 +71,30 @@ def explain_value(
     for one in subject.joined:
         assert isinstance(one.view, FeatureView | Feature)
         table = table_at(context, one.view, names, at, naive=naive)
-        labels = {key: label for view, key, label in subject.aliases if view == identity(one.view)}
-        entity = {key: _key(keys, labels.get(key, key), one) for key in table.keys}
-        samples[identity(one.view)] = entity_rows(one.view, table, partial(_of_entity, entity))
+        name = identity(one.view)
+        values = {key: [_key(keys, column, one) for column in subject.columns_of(name, key)] for key in table.keys}
+        samples[name] = entity_rows(one.view, table, partial(_of_entities, values))
     label = _label(subject, samples, keys, at, naive=naive)
     with tempfile.TemporaryDirectory(prefix="featurestore-explain-") as folder:
         stage = Stage.of(subject, context.known, samples, Path(folder), clock=SimulatedClock(at))
         made = Reference(stage, samples, label.schema)
-        values = made.answer(label.row(0, named=True), hidden=True)
+        answers = made.answer(label.row(0, named=True), hidden=True)
     references = [text for one in subject.asked for text in reference(one)]
     request = Request(label, references, full_feature_names=True, event_timestamps=True, statuses=True)
     try:
-        answer: Mapping[str, Any] = get_historical_features(context, request).to_polars().row(0, named=True)
+        answer: Mapping[str, Any] = (
+            get_historical_features(_knowing(context, subject), request).to_polars().row(0, named=True)
+        )
     except FeatureStoreError as error:
-        answer = {column: Raised.by(error) for column in values}
-    return _Cell(context, made, samples, label.row(0, named=True), at, values, answer, registered).told(asked)
+        answer = {column: Raised.by(error) for column in answers}
+    return _Cell(context, made, samples, label.row(0, named=True), at, answers, answer, registered).told(asked)
+
+
+def _knowing(context: Context, subject: Subject) -> Context:
+    """Return a context that knows also views that are explained before they are applied."""
+    views = [one.view for one in (*subject.asked, *subject.joined) if not isinstance(one.view, Feature)]
+    known = context.known
+    return replace(context, known=replace(known, views={**known.views, **{view.name: view for view in views}}))
 
 
 def _one(feature: object, context: Context) -> Asked:
@@ -100,7 +110,7 @@ def _one(feature: object, context: Context) -> Asked:
         "one value is explained at a time",
         found=", ".join(each.name for each in found),
         expected="one feature",
-        fix=f"fs.explain_value('{found[0].name}:<feature>', {{...}})",
+        fix=f"fs.explain_value('{found[0].view.name}:<feature>', {{...}})",
     )
 
 
@@ -119,17 +129,17 @@ def _missing(column: str, keys: Mapping[str, Any], why: str) -> MissingColumnErr
     )
 
 
-def _of_entity(entity: Mapping[str, Any], key: str, dtype: pl.DataType) -> pl.Series:
-    return _typed(key, entity[key], dtype)
+def _of_entities(values: Mapping[str, Sequence[Any]], key: str, dtype: pl.DataType) -> list[pl.Series]:
+    return [_typed(key, value, dtype) for value in values[key]]
 
 
 def _label(
     subject: Subject, samples: Mapping[str, Sample], keys: Mapping[str, Any], at: datetime, *, naive: bool
 ) -> pl.DataFrame:
-    aliased = {(view, key): column for view, key, column in subject.aliases}
     types: dict[str, pl.DataType] = dict(subject.requested)
     for name, sample in samples.items():
-        types |= {aliased.get((name, key), key): sample.rows.schema[key] for key in sample.table.keys}
+        for key in sample.table.keys:
+            types |= dict.fromkeys(subject.columns_of(name, key), sample.rows.schema[key])
     for column in types:
         if column not in keys:
             raise _missing(column, keys, f"which {subject.name!r} takes")

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import polars as pl
@@ -201,14 +203,15 @@ def table_at(
 
 
 def entity_rows(
-    view: FeatureView | Feature[..., Any], table: Table, key_of: Callable[[str, pl.DataType], pl.Series]
+    view: FeatureView | Feature[..., Any], table: Table, keys_of: Callable[[str, pl.DataType], Sequence[pl.Series]]
 ) -> Sample:
-    """Return all rows of one entity, of which ``key_of`` says each join key as a column of one value."""
+    """Return all rows of entities, of which ``keys_of`` says each join key: columns of one value."""
     rows = _rows(table)
     with reading_rows(table.scan.source):
         schema = rows.collect_schema()
     for key in table.keys:
-        rows = rows.filter(pl.col(key) == pl.lit(key_of(key, schema[key])).first())
+        wanted = (pl.col(key) == pl.lit(one).first() for one in keys_of(key, schema[key]))
+        rows = rows.filter(reduce(or_, wanted))
     with reading_rows(table.scan.source):
         return Sample(view, table, rows.collect(engine="streaming"))
 

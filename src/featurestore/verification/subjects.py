@@ -33,10 +33,19 @@ class Subject:
     """The views with rows of their own that take part, whole."""
     requested: Mapping[str, pl.DataType] = field(default_factory=dict)
     """What comes with the label or request, and its type."""
-    aliases: tuple[tuple[str, str, str], ...] = ()
-    """Label columns that stand for a join key of a view: its identity, the key, the column."""
+    roles: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """How each view takes part, which may be several times: its identity, and columns that stand for its join keys."""
     skipped: str = ""
     """Why it cannot be verified."""
+
+    @property
+    def aliases(self) -> tuple[tuple[str, str, str], ...]:
+        """Label columns that stand for a join key of a view: its identity, the key, the column."""
+        return tuple((view, *pair) for view, pairs in self.roles for pair in pairs)
+
+    def columns_of(self, view: str, key: str) -> tuple[str, ...]:
+        """Return the label columns in which the values of a view's join key are, one for each of its roles."""
+        return tuple(dict.fromkeys(dict(pairs).get(key, key) for name, pairs in self.roles if name == view))
 
     @property
     def made_of(self) -> frozenset[str]:
@@ -90,11 +99,11 @@ def subject_of(one: Asked, known: Known) -> Subject:
     handed = inputs_of(asked, known)
     taking = [each for each in merged((*asked, *handed)) if each.is_joined]
     joined = {identity(each.view): each for each in taking}
-    aliases = tuple((identity(each.view), *pair) for each in taking for pair in each.join_key_map)
+    roles = tuple((identity(each.view), each.join_key_map) for each in taking)
     why = f"nothing says what {', '.join(unknown)} is: annotate the parameter" if unknown else ""
     why = why or next((text for each in joined.values() if (text := _refusal(each.view))), "")
     types = {column: dtype for column, dtype in requested.items() if dtype is not None}
-    return Subject(identity(one.view), kind_of(one.view), tuple(asked), tuple(joined.values()), types, aliases, why)
+    return Subject(identity(one.view), kind_of(one.view), tuple(asked), tuple(joined.values()), types, roles, why)
 
 
 def _bare(feature: AnyFeature) -> Iterator[tuple[str, str]]:
