@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import featurestore as fs
 from featurestore import types
 from featurestore.errors import AmbiguousNameError, ConfigurationError, RegistrationError, UnknownNameError
-from featurestore.repository.collect import collect
+from featurestore.repository.collect import collect, merged
 from featurestore.repository.documents import ObjectKind
 from featurestore.repository.repository import Repository
 from tests.repository.declarations import declarations
@@ -195,6 +195,24 @@ def test_code_in_a_module_that_cannot_be_imported_is_such_an_error_too(
     text = collect("p", [doubled]).to_json().replace(f"{__name__}:doubled", "needs_more_of_a_test:doubled")
     with pytest.raises(RegistrationError, match="is not where it was"):
         Repository.from_json(text).on_demand_feature_view("doubled")(1)
+
+
+def _times(factor: int) -> Any:
+    def times(frame: Any) -> Any:
+        return frame * factor
+
+    fields = [fs.Field("n", types.Int64)]
+    return fs.on_demand_feature_view(sources=[fs.RequestSource("asked", fields)], schema=fields, name=f"x{factor}")(
+        times
+    )
+
+
+def test_functions_that_one_function_makes_are_those_of_their_own_views() -> None:
+    two, three = _times(2), _times(3)
+    repository = collect("p", [two, three])
+    assert [repository.on_demand_feature_view(name)(5) for name in ("x2", "x3")] == [10, 15]
+    later = merged(repository, [_times(4)]).repository
+    assert [later.on_demand_feature_view(name)(5) for name in ("x2", "x3", "x4")] == [10, 15, 20]
 
 
 def test_a_registered_function_is_declared_with_its_fingerprint_and_found_again() -> None:

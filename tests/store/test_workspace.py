@@ -73,6 +73,32 @@ def test_two_repositories_with_functions_of_one_name_keep_to_their_own(tmp_path:
     assert [_trips(FeatureStore(folder)) for folder in folders] == [[5], [7]]
 
 
+MADE = """
+import featurestore as fs
+
+def times(factor):
+    def computed(row):
+        return {"x": row["n"] * factor}
+    asked, schema = fs.RequestSource("asked", [fs.Field("n", fs.types.Int64)]), [fs.Field("x", fs.types.Int64)]
+    declare = fs.on_demand_feature_view(
+        sources=[asked], schema=schema, name=f"times_{factor}", mode="python", singleton=True
+    )
+    return declare(computed)
+
+two, three = times(2), times(3)
+"""
+
+
+def test_functions_that_one_function_makes_are_those_of_their_own_views(tmp_path: Path) -> None:
+    folder = _repository(tmp_path / "shop")
+    (folder / "trips_repo.py").write_text(MADE)
+    store = FeatureStore(folder)
+    store.apply_plan(store.plan_repository())
+    for each in (store, FeatureStore(folder)):
+        answer = each.get_online_features(["times_2", "times_3"], [{"n": 5}], full_feature_names=True).to_dict()
+        assert (answer["times_2__x"], answer["times_3__x"]) == ([10], [15])
+
+
 def test_asking_for_functions_runs_no_other_file_of_the_folder(tmp_path: Path) -> None:
     store = FeatureStore(_repository(tmp_path / "shop"))
     store.apply_plan(store.plan_repository())

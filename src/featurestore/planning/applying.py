@@ -11,8 +11,8 @@ from typing import Any
 from featurestore.declare.kinds import Kind
 from featurestore.errors import AmbiguousNameError, UnknownNameError
 from featurestore.repository.changes import Change, FieldChange, changes
-from featurestore.repository.collect import Draft, Key, key_of, merged
-from featurestore.repository.documents import ObjectKind
+from featurestore.repository.collect import Draft, key_of, merged
+from featurestore.repository.documents import Key, ObjectKind
 from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.repository import Repository
 

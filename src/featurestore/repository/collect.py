@@ -12,14 +12,13 @@ from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.source import FileSource, KafkaSource, PushSource, RedisStreamSource, RequestSource
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import DuplicateNameError, RegistrationError
-from featurestore.repository.documents import Document, ObjectKind, code_path, encode, source_key
+from featurestore.repository.documents import Document, Key, ObjectKind, code_path, encode, source_key
 from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.repository import Repository, referenced_sources
 from featurestore.repository.validate import problems, raise_problems
 
-__all__ = ["Draft", "Key", "collect", "key_of", "merged"]
+__all__ = ["Draft", "code_of", "collect", "key_of", "merged"]
 
-Key: TypeAlias = tuple[ObjectKind, str]
 _Digest: TypeAlias = Callable[[Any], str]
 
 
@@ -36,7 +35,7 @@ class _Collected:
     """What was collected: documents, live code, and what is wrong already."""
 
     documents: dict[Key, Document] = field(default_factory=dict)
-    code: dict[str, Any] = field(default_factory=dict)
+    code: dict[Key, Any] = field(default_factory=dict)
     implied: dict[str, Document] = field(default_factory=dict)
     """Entities that are only mentioned, by name."""
     problems: list[RegistrationError] = field(default_factory=list)
@@ -158,16 +157,17 @@ def _add(declared: _Collected, one: object, digest: _Digest) -> None:
         declared.implied[one] = encode(Entity(one))
         return
     key = key_of(one)
-    code = _code_of(one)
+    code = code_of(one)
     document = encode(one, "" if code is None else digest(one))
     if code is not None:
-        declared.code[code_path(code)] = one if isinstance(one, Feature) else code
+        declared.code[key] = one if isinstance(one, Feature) else code
     known = declared.documents.setdefault(key, document)
     if known != document:
         declared.problems.append(_declared_twice(key, known, document))
 
 
-def _code_of(one: object) -> Callable[..., Any] | None:
+def code_of(one: object) -> Callable[..., Any] | None:
+    """Return the function of a declaration; ``None`` where it has none."""
     match one:
         case Feature():
             return one.fn
@@ -199,7 +199,7 @@ class _PlainCode:
 
 def _digest(codes: Fingerprints[Any]) -> _Digest:
     def digest(declared: Any) -> str:
-        function = None if isinstance(declared, Feature) else _code_of(declared)
+        function = None if isinstance(declared, Feature) else code_of(declared)
         if function is not None:
             return codes.of(_PlainCode(function, code_path(function))).digest
         return codes.of(declared).digest

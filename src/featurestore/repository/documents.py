@@ -29,6 +29,7 @@ from featurestore.instants import duration_text, to_duration
 __all__ = [
     "AnySource",
     "Document",
+    "Key",
     "ObjectKind",
     "code_path",
     "decode_aggregates",
@@ -71,6 +72,9 @@ class ObjectKind(StrEnum):
         """What people call one of them."""
         return _LABELS[self]
 
+
+Key: TypeAlias = tuple[ObjectKind, str]
+"""What something is declared as: its kind and its name."""
 
 _LABELS = {
     ObjectKind.ENTITY: "entity",
@@ -325,13 +329,13 @@ def decode_entity(name: str, document: Document) -> Entity:
 
 
 def decode_source(
-    key: str, document: Document, source: Callable[[str], Any], code: Callable[[str], Callable[..., Any]]
+    key: str, document: Document, source: Callable[[str], Any], code: Callable[[Key, str], Callable[..., Any]]
 ) -> AnySource:
-    """Return the source that a repository knows as ``key``; ``source`` finds the other ones, ``code`` a function."""
+    """Return the source that a repository knows as ``key``; ``source`` finds the other ones, ``code`` its function."""
     options = dict(document)
     options.pop("fingerprint", None)
     if "transformation" in options:
-        options["transformation"] = code(options["transformation"])
+        options["transformation"] = code((ObjectKind.SOURCE, key), options["transformation"])
     cls = _SOURCE_TYPES[options.pop("type")]
     if "batch_source" in options:
         options["batch_source"] = source(options["batch_source"])

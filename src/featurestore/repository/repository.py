@@ -19,6 +19,7 @@ from featurestore.errors import AmbiguousNameError, ConfigurationError, Registra
 from featurestore.repository.documents import (
     AnySource,
     Document,
+    Key,
     ObjectKind,
     decode_aggregates,
     decode_entity,
@@ -60,8 +61,8 @@ class Repository:
 
     project: str
     documents: Documents = field(default_factory=dict)
-    _code: Mapping[str, Any] = field(default_factory=dict)
-    """Live code by its path, where the declarations were made in this process."""
+    _code: Mapping[Key, Any] = field(default_factory=dict)
+    """Live code by what it was declared as, where that was in this process: several functions can have one path."""
     _made: dict[Any, Any] = field(default_factory=dict)
     """What was asked for before: text, hash and objects."""
 
@@ -95,12 +96,12 @@ class Repository:
         return self._once("text", lambda: plain_text({"format": FORMAT, "project": self.project, **parts}))
 
     @classmethod
-    def from_json(cls, text: str, *, code: Mapping[str, Any] | None = None) -> Repository:
+    def from_json(cls, text: str, *, code: Mapping[Key, Any] | None = None) -> Repository:
         """Return the repository that `to_json` wrote. No code is loaded.
 
         Args:
             text: the document.
-            code: live functions by their path (``module:name``); others are imported when they are used.
+            code: live functions by what they are declared as; others are imported when they are used.
 
         Raises:
             ConfigurationError: not such a document, or one of a newer version.
@@ -113,13 +114,13 @@ class Repository:
         """Return the repository with other declarations, over the same code."""
         return Repository(self.project, documents, self._code)
 
-    def with_code(self, code: Mapping[str, Any]) -> Repository:
+    def with_code(self, code: Mapping[Key, Any]) -> Repository:
         """Return the repository with ``code`` besides the live code that it has."""
         return replace(self, _code={**self._code, **code}, _made={})
 
     @property
-    def code(self) -> Mapping[str, Any]:
-        """The live functions that it knows, by path."""
+    def code(self) -> Mapping[Key, Any]:
+        """The live functions that it knows, by what they are declared as."""
         return self._code
 
     # ---- look-up -------------------------------------------------------------------------------------------------
@@ -241,7 +242,7 @@ class Repository:
     def _on_demand(self, name: str, document: Document) -> OnDemandFeatureView:
         options = dict(document)
         options.pop("fingerprint", None)
-        options["function"] = self._callable(options["function"])
+        options["function"] = self._callable((ObjectKind.ON_DEMAND, name), options["function"])
         options["schema"] = tuple(decode_fields(options["schema"]))
         options["sources"] = tuple(self._selected(each) for each in options["sources"])
         options["tags"] = tuple(options.get("tags", {}).items())
@@ -264,14 +265,14 @@ class Repository:
         return Projection(view, None if chosen is None else tuple(chosen), selection.get("alias"), pairs)
 
     def _function(self, name: str, document: Document) -> AnyFeature:
-        live = self._code.get(document["function"]) or collected.get(name)
+        live = self._code.get((ObjectKind.FUNCTION, name)) or collected.get(name)
         found = live if live is not None else find_code(document["function"], f"function {name!r}")
         if isinstance(found, Feature):
             return found
         raise _not_there(f"function {name!r}", document["function"], "it is no registered feature")
 
-    def _callable(self, path: str) -> Callable[..., Any]:
-        live: Callable[..., Any] | None = self._code.get(path)
+    def _callable(self, key: Key, path: str) -> Callable[..., Any]:
+        live: Callable[..., Any] | None = self._code.get(key)
         return live if live is not None else _Imported(path)
 
     def _unnamed_source(self, name: str) -> str:

@@ -17,7 +17,7 @@ from featurestore.declare.view import FeatureService, FeatureView
 from featurestore.errors import FeatureStoreWarning, RegistrationError, UnknownNameError
 from featurestore.planning.applying import Plan, computes, desired, summary
 from featurestore.repository.changes import Change, changes
-from featurestore.repository.documents import AnySource, ObjectKind
+from featurestore.repository.documents import AnySource, Key, ObjectKind
 from featurestore.repository.listing import ListedFeature, features_of, tagged
 from featurestore.repository.repository import Repository
 from featurestore.run import applying, inspecting
@@ -45,7 +45,7 @@ class Project(Functions):
     project: str
     settings: Settings | None
     registry: Registry
-    _code: dict[str, Any]
+    _code: dict[Key, Any]
     _loaded: tuple[Repository, str | None] | None
 
     # ---- applying ------------------------------------------------------------------------------------------------

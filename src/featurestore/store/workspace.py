@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurestore.declare.feature import Feature
-from featurestore.declare.on_demand import OnDemandFeatureView
-from featurestore.declare.source import KafkaSource, RedisStreamSource
 from featurestore.errors import ConfigurationError
-from featurestore.repository.documents import ObjectKind, code_path
+from featurestore.repository.collect import code_of, key_of
+from featurestore.repository.documents import Key, ObjectKind, code_path
 from featurestore.repository.repository import Repository
 from featurestore.store.retrieval import Retrieval
 
@@ -55,7 +54,7 @@ class Workspace(Retrieval):
         """All declarations in force, as they were when the store first looked or was told to look again."""
         found = super().repository
         if found is not self._complete:
-            missing = [path for path in _code_paths(found) if path not in self._code]
+            missing = {key: path for key, path in _code_paths(found) if key not in self._code}
             if missing and self.settings is not None and self.settings.file is not None:
                 self._code.update(_code_of(self.settings.folder, missing))
                 found = found.with_code(self._code)
@@ -103,23 +102,28 @@ class Workspace(Retrieval):
         return f"{len(made)} changes to apply" if made else "applied"
 
 
-def _code_paths(repository: Repository) -> Iterator[str]:
+_PARTS = {ObjectKind.FUNCTION: "function", ObjectKind.ON_DEMAND: "function", ObjectKind.SOURCE: "transformation"}
+
+
+def _code_paths(repository: Repository) -> Iterator[tuple[Key, str]]:
     """Yield where the code of the functions, the on-demand views and the streams of ``repository`` is."""
-    for kind in (ObjectKind.FUNCTION, ObjectKind.ON_DEMAND):
-        yield from (document["function"] for document in repository.documents[kind].values())
-    sources = repository.documents[ObjectKind.SOURCE].values()
-    yield from (document["transformation"] for document in sources if "transformation" in document)
+    for kind, part in _PARTS.items():
+        for name, document in repository.documents[kind].items():
+            if part in document:
+                yield (kind, name), document[part]
 
 
-def _code_of(folder: Path, paths: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the code at ``paths``, as far as the modules of the repository at ``folder`` have it."""
+def _code_of(folder: Path, paths: Mapping[Key, str]) -> Iterator[tuple[Key, Any]]:
+    """Yield the code of declarations, as far as the modules of the repository at ``folder`` have it."""
     from featurestore.run.loading import load_modules
 
-    for each in load_modules(folder, (path.partition(":")[0] for path in paths)).objects:
-        match each:
-            case Feature():
-                yield code_path(each.fn), each
-            case OnDemandFeatureView():
-                yield code_path(each.function), each.function
-            case KafkaSource() | RedisStreamSource() if each.transformation is not None:
-                yield code_path(each.transformation), each.transformation
+    by_key, by_path = {}, {}
+    for each in load_modules(folder, (path.partition(":")[0] for path in paths.values())).objects:
+        function = code_of(each)
+        if function is not None:
+            found = each if isinstance(each, Feature) else function
+            by_key[key_of(each)] = by_path[code_path(function)] = found
+    for key, path in paths.items():
+        live = by_key.get(key, by_path.get(path))  # The latter of what has another name since.
+        if live is not None:
+            yield key, live
