@@ -177,6 +177,17 @@ def test_the_same_seed_looks_at_the_same(tmp_path: Path) -> None:
     assert once["views"] == again["views"]
 
 
+def test_a_column_of_which_nothing_says_the_type_cannot_be_verified() -> None:
+    store = a_store()
+
+    @store.register_feature(name="v.gross")
+    def gross(net: pl.Series) -> pl.Series:
+        return net * 1.2
+
+    with pytest.raises(ParameterError, match=r"of what type net is.*inputs=\['view:net'\] says whose it is"):
+        store.verify(gross)
+
+
 def test_a_function_with_a_parameter_cannot_be_verified() -> None:
     store = a_store()
 

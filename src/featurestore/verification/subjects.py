@@ -100,7 +100,12 @@ def subject_of(one: Asked, known: Known) -> Subject:
     taking = [each for each in merged((*asked, *handed)) if each.is_joined]
     joined = {identity(each.view): each for each in taking}
     roles = tuple((identity(each.view), each.join_key_map) for each in taking)
-    why = f"nothing says what {', '.join(unknown)} is: annotate the parameter" if unknown else ""
+    why = (
+        f"nothing says of what type {', '.join(unknown)} is: not exactly one view has it, and the parameter is "
+        f"annotated with no type of values such as float; inputs=['view:{unknown[0]}'] says whose it is"
+        if unknown
+        else ""
+    )
     why = why or next((text for each in joined.values() if (text := _refusal(each.view))), "")
     types = {column: dtype for column, dtype in requested.items() if dtype is not None}
     return Subject(identity(one.view), kind_of(one.view), tuple(asked), tuple(joined.values()), types, roles, why)
