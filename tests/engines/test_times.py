@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.engines import _times
+from tests.generated import MANY
 
 TYPES = [
     pl.Datetime("ms"),
@@ -36,6 +37,7 @@ def column(values: list[int], dtype: pl.DataType) -> pl.Series:
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 def test_no_row_within_the_bounds_is_left_out(dtype: pl.DataType) -> None:
+    @MANY
     @given(st.sampled_from(ZONES), st.lists(st.integers(NEAR - 10**7, NEAR + 10**7), min_size=1), MICROS, MICROS)
     def check(zone: str | None, values: list[int], one: int, other: int) -> None:
         low, high = sorted((one, other))

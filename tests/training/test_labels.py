@@ -293,6 +293,25 @@ def test_a_column_of_mixed_types_that_no_feature_needs_comes_back_untouched(
             write()
 
 
+@pytest.mark.parametrize("name", [None, "row"])
+def test_an_index_of_mixed_types_comes_back_untouched(store: FeatureStore, view: FeatureView, name: str | None) -> None:
+    index = pd.Index([7, "x", 7], name=name)
+    labels = pd.DataFrame({"user": [1, 2, 9], "event_timestamp": [datetime(2024, 5, 9)] * 3}, index=index)
+    job = store.get_historical_features(labels, view)
+    answer = job.to_df()
+    pd.testing.assert_index_equal(answer.index, index)
+    assert answer["n"].tolist()[:2] == [11, 20]
+    assert job.to_polars().columns[:2] == (["user", "event_timestamp"] if name is None else ["row", "user"])
+
+
+def test_a_join_key_beside_a_level_of_mixed_types_is_found(store: FeatureStore, view: FeatureView) -> None:
+    index = pd.MultiIndex.from_arrays([[1, 2], [7, "x"]], names=["user", "row"])
+    labels = pd.DataFrame({"event_timestamp": [datetime(2024, 5, 9)] * 2}, index=index)
+    answer = store.get_historical_features(labels, view).to_df()
+    assert answer["n"].tolist() == [11, 20]
+    pd.testing.assert_index_equal(answer.index, index)
+
+
 def test_a_key_of_mixed_types_is_an_error_that_names_it(store: FeatureStore, view: FeatureView) -> None:
     labels = pd.DataFrame({"user": [1, "x"], "event_timestamp": [datetime(2024, 5, 9)] * 2})
     with pytest.raises(FrameError, match=r"(?s)user = user can never be equal.*Object among the labels"):

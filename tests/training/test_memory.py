@@ -76,7 +76,7 @@ def iceberg(path: str) -> None:
 
 KINDS: list[tuple[Callable[[str], None], str, str | None, bool]] = [
     (csv, "rows.csv", None, False),
-    (zipped_csv, "rows.csv.gz", "csv", False),
+    (zipped_csv, "rows.csv.gz", None, False),
     (ndjson, "rows.ndjson", None, False),
     (ipc, "rows.arrow", None, True),
     (text_times, "rows.parquet", None, True),

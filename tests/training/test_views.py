@@ -32,6 +32,7 @@ from featurestore.planning.training import Selected, ViewJoin
 from featurestore.run.session import Session
 from featurestore.run.training import Context, Request, get_historical_features
 from featurestore.testing import reference
+from tests.generated import MANY
 
 MAY = [datetime(2024, 5, day) for day in range(1, 11)]
 ROWS = pl.DataFrame(
@@ -183,6 +184,7 @@ LABEL_SCHEMA: dict[str, Any] = {"user": pl.Int64, "event_timestamp": pl.Datetime
 
 
 @pytest.mark.parametrize("engine", [PolarsEngine(), DuckDBEngine(threads=1)], ids=["polars", "duckdb"])
+@MANY
 @given(data=st.data())
 def test_views_over_files_answer_as_the_reference_does(engine: Engine, data: st.DataObject) -> None:
     rows: list[dict[str, Any]] = data.draw(st.lists(ROW, max_size=8))

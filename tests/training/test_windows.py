@@ -39,6 +39,7 @@ from featurestore.run.training import Context, Request, get_historical_features
 from featurestore.testing import reference
 from featurestore.testing.engines import typed
 from featurestore.testing.training_cases import aggregates
+from tests.generated import MANY
 
 UTC_MICROS = pl.Datetime("us", "UTC")
 ENGINES = [PolarsEngine(), DuckDBEngine(threads=1)]
@@ -306,6 +307,7 @@ CONDITIONS = {f"{name} IS NOT NULL": (lambda row, name=name: row[name] is not No
 
 
 @both_engines
+@MANY
 @given(data=st.data())
 def test_source_and_pushes_together_answer_as_the_reference_does(engine: Engine, data: st.DataObject) -> None:
     rows, labels = data.draw(st.lists(ROW, max_size=8)), data.draw(st.lists(LABEL, max_size=5))

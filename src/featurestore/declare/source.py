@@ -56,7 +56,7 @@ class FileSource:
         available_at: column that says when a row became known; before that no label sees it.
         field_mapping: ``{column in the file: name from here on}``.
         file_format: ``"parquet"``, ``"csv"``, ``"ndjson"``, ``"ipc"``, ``"delta"`` or ``"iceberg"``; by default told
-            by the ending of the path.
+            by the ending of the path, which for CSV may be ``.csv.gz``.
         timezone: of naive times in the files; UTC by default.
         separator: of CSV files; a tab where the path ends in ``.tsv``, else a comma.
         hive_partitioning: whether ``key=value`` folders are columns; by default where the path has such.
@@ -112,7 +112,8 @@ class FileSource:
         owner: str = "",
     ) -> None:
         text = fspath(path)
-        chosen = name or PurePath(text).stem
+        unzipped = _unzipped(text)
+        chosen = name or PurePath(unzipped).stem
         values: dict[str, object] = {
             "path": text,
             "name": chosen,
@@ -122,7 +123,7 @@ class FileSource:
             "field_mapping": dict(field_mapping or {}),
             "format": _format(chosen, text, file_format),
             "timezone": _zone(chosen, timezone),
-            "separator": separator or ("\t" if text.endswith(".tsv") else ","),
+            "separator": separator or ("\t" if unzipped.endswith(".tsv") else ","),
             "hive_partitioning": hive_partitioning,
             "union_by_name": union_by_name,
             "s3_endpoint_override": s3_endpoint_override,
@@ -298,8 +299,14 @@ def _require_readable(what: str, avro_schema: str, transformation: Transformatio
         )
 
 
+def _unzipped(path: str) -> str:
+    """Return the path without the ending of gzip, in which CSV files may be; other formats compress by themselves."""
+    return path.removesuffix(".gz") if path.endswith((".csv.gz", ".tsv.gz")) else path
+
+
 def _format(source: str, path: str, given: str | None) -> str:
-    chosen = given or _SUFFIXES.get(PurePath(path).suffix.lower(), "" if PurePath(path).suffix else "parquet")
+    suffix = PurePath(_unzipped(path)).suffix.lower()
+    chosen = given or _SUFFIXES.get(suffix, "" if suffix else "parquet")
     if chosen not in FORMATS:
         raise RegistrationError(
             f"source {source!r} has files of an unknown format",

@@ -110,7 +110,7 @@ def read_labels(value: Any, *, sources: Mapping[str, FileSource], base: Path) ->
 
 
 def _normal(value: Any, kind: Kind) -> Normal:
-    """Return the labels in normal form; columns of pandas that have no type there as the objects that they hold."""
+    """Return the labels in normal form; columns and levels of pandas that have no type there as the objects in them."""
     try:
         return to_polars(value, name="entity_df")
     except FrameError:
@@ -119,16 +119,24 @@ def _normal(value: Any, kind: Kind) -> Normal:
         if kind is not Kind.PANDAS or not isinstance(value, pd.DataFrame):
             raise
         mixed = [position for position in range(value.shape[1]) if _is_mixed(value.iloc[:, [position]])]
-        if not mixed:
+        index = [level for level in range(value.index.nlevels) if _is_mixed(_level(value, level))]
+        if not (mixed or index):
             raise
-    known = to_polars(value.drop(columns=value.columns[mixed]), name="entity_df")
+    known = to_polars(value.drop(columns=value.columns[mixed]).reset_index(level=index, drop=True), name="entity_df")
     frame = known.frame.lazy().collect()
-    shown = [name for name in frame.columns if name not in known.hidden]
-    objects = {str(value.columns[at]): pl.Series(value.iloc[:, at].tolist(), dtype=pl.Object) for at in mixed}
+    untyped = {str(value.columns[at]): value.iloc[:, at] for at in mixed}
+    # A level without a name serves to give the frame back alone, and that is done with the frame itself.
+    levels = [value.index.names[at] for at in index if value.index.names[at] is not None]
+    untyped |= {str(level): _level(value, level).iloc[:, 0] for level in levels}
+    objects = {name: pl.Series(values.tolist(), dtype=pl.Object) for name, values in untyped.items()}
     names = [str(name) for name in value.columns]
-    levels = [name for name in shown if name not in names]
-    order = [*levels, *names, *known.hidden]
+    shown = dict.fromkeys(name for name in (*frame.columns, *objects) if name not in {*known.hidden, *names})
+    order = [*shown, *names, *known.hidden]
     return replace(known, frame=frame.with_columns(**objects).select(order))
+
+
+def _level(value: Any, level: Any) -> Any:
+    return value.index.get_level_values(level).to_frame(index=False)
 
 
 def _is_mixed(column: Any) -> bool:
