@@ -233,6 +233,15 @@ def test_a_view_that_is_removed_leaves_nothing(tmp_path: Path) -> None:
     assert not [row for some in store.online_store.scan(kept.suffix) for row in some]
 
 
+def test_a_view_of_rows_that_takes_its_name_finds_nothing_of_it(tmp_path: Path) -> None:
+    store, others = opened(Calls(), people(tmp_path)), people(tmp_path, "others")
+    pushed(store, 1, 20)
+    store.apply(FeatureView("doubled", others.source, list(others.schema), [USER]), objects_to_delete=["doubled"])
+    assert store.get_online_features("doubled", [{"user": 1}]).to_dict()["others_age"] == [None]
+    pushed(store, 1, 5, view="others")
+    assert store.get_online_features("doubled", [{"user": 1}]).to_dict()["others_age"] == [5]
+
+
 # ---- the same value as at the read, and in training ----------------------------------------------------------------
 
 TYPES: dict[str, tuple[Any, Any]] = {

@@ -110,9 +110,15 @@ def computes(after: Repository, before: Repository) -> bool:
 
 
 def gone_views(made: Iterable[Change]) -> tuple[str, ...]:
-    """Return the names of the views and functions that changes remove; of what is renamed, the former one."""
-    of_views = [change for change in made if change.kind in _STORED_KINDS]
-    return tuple(change.renamed_from or change.name for change in of_views if change.action in ("remove", "rename"))
+    """Return the names of what has rows that changes remove; of what is renamed, the former one."""
+    stored = [change for change in made if change.kind in _STORED_KINDS or _was_kept(change)]
+    return tuple(change.renamed_from or change.name for change in stored if change.action in ("remove", "rename"))
+
+
+def _was_kept(change: Change) -> bool:
+    """Whether rows may have been kept of what an on-demand view computed."""
+    before = change.before or {}
+    return change.kind is ObjectKind.ON_DEMAND and bool(before.get("write_to_online_store"))
 
 
 def summary(made: Iterable[Change]) -> str:
