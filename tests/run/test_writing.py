@@ -224,6 +224,21 @@ def test_a_view_that_cannot_be_computed_any_more_is_in_the_way_of_no_writer(tmp_
         asked(store, 1)
 
 
+def test_values_that_no_column_takes_are_in_the_way_of_no_writer(tmp_path: Path) -> None:
+    view = people(tmp_path)
+    options: dict[str, Any] = {"mode": "python", "singleton": True, "write_to_online_store": True, "name": "longest"}
+
+    def longest(row: dict[str, Any]) -> dict[str, Any]:
+        return {"span": timedelta.max if row["people_age"] == 17 else timedelta()}
+
+    store = in_memory(SetClock(MAY + timedelta(days=1)))
+    store.apply([view, on_demand(sources=[view], schema=[Field("span", types.Duration)], **options)(longest)])
+    store.materialize_incremental()
+    pushed(store, 2, 3)
+    asked = store.get_online_features(["people", "longest"], [{"user": 2}]).to_dict()
+    assert (asked["people_age"], asked["span"]) == ([3], [timedelta()])
+
+
 def test_a_view_that_is_removed_leaves_nothing(tmp_path: Path) -> None:
     store = opened(Calls(), people(tmp_path))
     pushed(store, 1, 20)

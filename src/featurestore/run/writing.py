@@ -146,6 +146,8 @@ class _Work:
             features = self._computed(values, failed)
         except NewerLayout:  # Somebody changed the view, and writes its rows now: they keep what these are.
             return
+        except (TypeError, ValueError):  # Values that no column takes. Whoever reads them is told of it.
+            return
         spoilt = {row for rows in failed.rows.values() for row in rows}
         records = self._records(features)
         rows: list[Row] = [
