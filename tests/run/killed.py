@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from featurestore import FeatureStore
-from featurestore.run import _materialize_rows
+from featurestore.run import _materialize_events, _materialize_rows, _table_rows
 from tests.run.published import of_files, parts
 
-__all__ = ["STORES", "materialized_again"]
+__all__ = ["STORES", "let_little_be_held", "materialized_again"]
 
 STORES: dict[str, dict[str, Any]] = {
     "lmdb": {"type": "lmdb", "path": "online.lmdb"},
@@ -28,9 +28,17 @@ _MERGES = 700
 """So many rows that are merged count as one effect, so that writes are interrupted in the middle, too."""
 
 
+def let_little_be_held(most: int, change: Callable[[Any, str, int], object] = setattr) -> None:
+    """Let materializing hold no more bytes of rows than ``most``."""
+    for module in (_materialize_rows, _materialize_events, _table_rows):
+        change(module, "HELD", most)
+    change(_table_rows, "_READ", most)
+    change(_table_rows, "_FIRST_ROWS", 10)
+
+
 def materialized_again(store: FeatureStore) -> None:
     """Do what is interrupted: a range that was materialized before, of a source that has changed, and what follows."""
-    _materialize_rows._HELD, _materialize_rows._BATCH = 40_000, 60_000
+    let_little_be_held(40_000)
     store.materialize("2024-05-01", "2024-05-10")
     store.materialize_incremental("2024-05-20")
 

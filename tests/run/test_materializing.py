@@ -22,10 +22,10 @@ from featurestore.errors import (
 from featurestore.instants import to_micros
 from featurestore.online.memory import MemoryOnlineStore
 from featurestore.registry.memory import MemoryRegistry
-from featurestore.run import _materialize_rows
 from featurestore.run.covering import coverage
 from featurestore.run.materializing import forget
 from featurestore.run.online import online_views
+from tests.run.killed import let_little_be_held
 from tests.run.published import Failing, SetClock, content, in_memory, parts, published_rows
 
 UTC_MICROS: pl.DataType = pl.Datetime("us", "UTC")
@@ -396,8 +396,7 @@ def test_progress_tells_rows_and_their_number(store: FeatureStore, tmp_path: Pat
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let next to nothing be held in memory."""
-    monkeypatch.setattr(_materialize_rows, "_HELD", 2_000)
-    monkeypatch.setattr(_materialize_rows, "_BATCH", 4_000)
+    let_little_be_held(2_000, monkeypatch.setattr)
 
 
 def _many(store: FeatureStore, values_of: Callable[[int], int]) -> None:

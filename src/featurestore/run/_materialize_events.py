@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -13,7 +14,9 @@ from featurestore.rows.heads import NewerLayout
 from featurestore.rows.keys import KeyCodec
 from featurestore.rows.layout import OnlineView
 from featurestore.rows.records import Encoder, Heads
-from featurestore.run._materialize_rows import VISIBLE, Rows, Writer, batches, parts
+from featurestore.run._materialize_rows import Writer
+from featurestore.run._parting import HELD, in_parts
+from featurestore.run._table_rows import VISIBLE, Rows, batches
 from featurestore.run.window_states import Batch, WindowStates
 from featurestore.windows.events import Event, event_ids, pushed_ids, source_ids
 from featurestore.windows.states import Replacing
@@ -38,7 +41,10 @@ def write_events(
     """
     work = _Work(rows, writer)
     read = written = 0
-    for batch in _whole(rows) if again else batches(rows):
+    found = batches(rows)
+    if again:
+        found = in_parts(found, rows.keys, partial(rows.cuts, reduced=False), most=HELD)
+    for batch in found:
         written += work.put(batch, first=read)
         read += batch.height
         if progress is not None:
@@ -46,15 +52,6 @@ def write_events(
     if again:
         written += work.sweep()
     return read, written
-
-
-def _whole(rows: Rows) -> Iterator[pl.DataFrame]:
-    """Yield the rows in parts, all those of an entity in one of them."""
-    count = max(parts(rows), 1 + rows.count() * rows.width // (64 << 20)) if rows.keys else 1
-    for number in range(count):
-        found = list(batches(rows.part(number, count)))
-        if found:
-            yield pl.concat(found)
 
 
 class _Work:

@@ -22,7 +22,8 @@ from featurestore.rows.heads import OFFSET, head_of
 from featurestore.rows.keys import snapshot_key
 from featurestore.rows.layout import OnlineView
 from featurestore.run._materialize_events import write_events
-from featurestore.run._materialize_rows import Rows, Writer, opened, write
+from featurestore.run._materialize_rows import Writer, write
+from featurestore.run._table_rows import Rows, opened
 from featurestore.run.covering import change_coverage, coverage
 from featurestore.run.history import pushes_alone, table_of_view, with_pushes
 from featurestore.run.labels import TIMESTAMP, Labels

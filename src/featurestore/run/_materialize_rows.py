@@ -1,242 +1,35 @@
-"""The rows of one run on their way from a table to the online store: streamed, reduced, encoded, put."""
+"""The rows of one run on their way from a table to the online store: reduced, encoded, put."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
+from functools import partial
 
 import polars as pl
 
-from featurestore.engines import _keys
-from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, KEY, OpenRead
-from featurestore.errors import ConfigurationError
+from featurestore.engines._sources import CREATED, EVENT, KEY
 from featurestore.instants import from_micros
-from featurestore.log.parquet import PUSH, ROW
 from featurestore.online.base import Merge, OnlineStore, Row
 from featurestore.planning.materializing import Interval
-from featurestore.planning.retrieval import Table
-from featurestore.planning.scans import Read
 from featurestore.rows.heads import NewerLayout
 from featurestore.rows.keys import LONGEST, KeyCodec, is_digest
 from featurestore.rows.layout import OnlineView
 from featurestore.rows.merging import materialized
 from featurestore.rows.records import Encoder, Heads
 from featurestore.run._greatest import greatest
+from featurestore.run._parting import HELD, in_parts
+from featurestore.run._table_rows import VISIBLE, Rows, batches
 
-__all__ = ["VISIBLE", "Rows", "Writer", "batches", "opened", "parts", "write"]
+__all__ = ["Writer", "write"]
 
-VISIBLE = "__fs_visible"
-
-_HELD = 64 * 2**20
-"""Bytes of rows that are held to be reduced to the greatest of each key before they are written."""
-_BATCH = 8 * 2**20
-"""Bytes, by a rough estimate, of the rows that are read at a time."""
-_WRITTEN = 2**21
-"""Bytes, by the same estimate, of those that are written at a time: what they become is still in the processor's cache
-when they are written."""
-_WINDOW = 48 * 2**20
-"""Bytes, by the same estimate, of the rows of Parquet files that are looked at at a time."""
-_VALUE = 16
-"""Bytes of a value, roughly."""
-_MOST_ROWS = 100_000
+_WRITTEN = 2**20
+"""Bytes of rows that are written at a time: what they become is still in the processor's cache when they are."""
 _FRAMING = 32
 """Bytes that a part of a key takes beside its text, at most."""
 _LEAST_LIFETIME = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A table as it is materialized: normal keys and times beside the fields."""
-
-    table: Table
-    schema: pl.Schema
-    """Columns of the table's scan, after renames."""
-    source: pl.LazyFrame
-    """Every row and column of the scan, after renames."""
-    derive: Callable[[pl.LazyFrame], pl.LazyFrame]
-    """Makes of the source, or a part of it, the rows that match a key and can ever be visible, with the columns: the
-    keys, the times in microseconds, and the fields."""
-    where: tuple[pl.Expr, ...] = ()
-    """What these satisfy besides."""
-
-    @property
-    def frame(self) -> pl.LazyFrame:
-        """The rows."""
-        return self.derive(self.source).filter(*self.where)
-
-    @property
-    def keys(self) -> list[str]:
-        """The columns of the frame that are the keys, in their order."""
-        return [f"{KEY}{index}" for index in range(len(self.table.keys))]
-
-    def visible_in(self, interval: Interval) -> Rows:
-        """Return the rows that could first be seen in an interval."""
-        return replace(self, where=(*self.where, pl.col(VISIBLE).is_between(*interval)))
-
-    def part(self, number: int, parts: int) -> Rows:
-        """Return one of so many parts: all rows of a key are in the same."""
-        if parts == 1:
-            return self
-        return replace(self, where=(*self.where, _hash(self.keys) % parts == number))
-
-    def count(self) -> int:
-        """Return how many there are."""
-        with _reading(self.table):
-            return int(self.frame.select(pl.len()).collect(engine="streaming").item())
-
-    def earliest(self) -> int | None:
-        """Return when the first of them could be seen; ``None`` where there is none."""
-        with _reading(self.table):
-            found = self.frame.select(pl.col(VISIBLE).min()).collect(engine="streaming").item()
-        return None if found is None else int(found)
-
-    @property
-    def at_a_time(self) -> int:
-        """How many are read at a time."""
-        return max(100, min(_MOST_ROWS, _BATCH // self.width))
-
-    @property
-    def written_at_a_time(self) -> int:
-        """How many are written at a time."""
-        return max(100, min(_MOST_ROWS, _WRITTEN // self.width))
-
-    @property
-    def width(self) -> int:
-        """Bytes of a row, roughly."""
-        return _VALUE * (len(self.table.keys) + len(self.table.fields) + len(self.table.scan.times) + 1)
-
-
-def opened(table: Table, interval: Interval, *, now: int) -> Rows:
-    """Return the rows of ``table`` that can matter between two instants, unread.
-
-    Args:
-        table: of a view.
-        interval: microseconds; rows that could be seen only earlier or later may be left out.
-        now: when rows hold from that know no time.
-
-    Raises:
-        FrameError: keys by which nothing can be looked up.
-    """
-    scan = table.scan
-    source = scan.open().rename(dict(scan.renames)) if scan.renames else scan.open()
-    schema = source.collect_schema()
-    types = {key: _keys.common_type(schema[key], schema[key], what=f"{scan.source!r}: {key}") for key in table.keys}
-    keys = {
-        f"{KEY}{index}": _keys.as_key(name, schema[name], dtype) for index, (name, dtype) in enumerate(types.items())
-    }
-    identity = [name for name in (PUSH, ROW) if table.aggregates and name in schema]
-    columns = tuple(dict.fromkeys((*table.keys, *table.fields, *scan.times, *identity)))
-    read = Read(scan, columns, earliest=None if scan.available_at else interval[0], latest=interval[1])
-
-    def derive(frame: pl.LazyFrame) -> pl.LazyFrame:
-        part = OpenRead(read, frame, schema)
-        times = _times(part, now)
-        seen = pl.max_horizontal(name for name in (EVENT, AVAILABLE) if name in times)
-        known = [pl.col(name).is_not_null() for name in (*keys, *times) if name != CREATED]
-        normal = part.rows().select(*table.fields, *identity, **keys, **times)
-        return normal.filter(*known).with_columns(seen.alias(VISIBLE)).drop(AVAILABLE, strict=False)
-
-    return Rows(table, schema, source, derive)
-
-
-def _times(source: OpenRead, now: int) -> dict[str, pl.Expr]:
-    times = {name: expression.cast(pl.Int64) for name, expression in source.normal_times().items()}
-    return {EVENT: pl.lit(now, pl.Int64), **times}
-
-
-# ---- reading and reducing ---------------------------------------------------------------------------------------
-
-
-def batches(rows: Rows) -> Iterator[pl.DataFrame]:
-    """Yield the rows, some at a time."""
-    with _reading(rows.table):
-        if rows.table.scan.files:
-            yield from _windows(rows)
-            return
-        stream = rows.frame.collect_batches(
-            chunk_size=rows.at_a_time, maintain_order=False, lazy=True, engine="streaming"
-        )
-        while (batch := next(stream, None)) is not None:
-            yield batch
-
-
-def _windows(rows: Rows) -> Iterator[pl.DataFrame]:
-    """Yield the rows of Parquet files, window by window: of those that have any.
-
-    Batches of a stream would do, but Polars reads some hundred megabytes ahead where rows are written more slowly.
-    """
-    height = max(_MOST_ROWS, _WINDOW // rows.width)
-    total = int(rows.source.select(pl.len()).collect().item())
-    is_likely = (
-        total <= height
-    )  # To have rows, as its neighbour: looking first costs a second pass over keys and times.
-    for first in range(0, total, height):
-        window = replace(rows, source=rows.source.slice(first, height))
-        if is_likely or window.count():
-            found = window.frame.collect(engine="streaming")
-            is_likely = found.height > 0
-            if is_likely:
-                yield found
-
-
-def _hash(keys: Iterable[str]) -> pl.Expr:
-    return reduce(operator.xor, (pl.col(key).hash(seed=index) for index, key in enumerate(keys)))
-
-
-def parts(rows: Rows) -> int:
-    """Return into how many parts the keys are to be split, so that the rows of each can be held at once."""
-    if not rows.keys:
-        return 1
-    with _reading(rows.table):
-        keys = rows.frame.select(_hash(rows.keys).approx_n_unique()).collect(engine="streaming").item()
-    return int(keys * rows.width // (_HELD // 2)) + 1
-
-
-def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Iterator[pl.DataFrame]:
-    """Yield the greatest rows of the keys, as many at a time as can be held."""
-    held: list[pl.DataFrame] = []
-    size = 0.0  # Bytes, which may be an estimate.
-    for batch in batches:
-        held.append(batch)
-        size += batch.estimated_size()
-        if size >= _HELD:
-            held = [_greatest_of(held, rows)]
-            size = held[0].estimated_size()
-            if size >= _HELD // 2:
-                yield held.pop()
-                size = 0
-    if held:
-        yield _greatest_of(held, rows)
-
-
-def _greatest_of(held: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
-    """Return the greatest rows of the keys; empties ``held``, so that nothing is there twice."""
-    # In one piece: gathering rows from frames of several takes eight times as long.
-    whole = [pl.concat(held, rechunk=True)]
-    held.clear()
-    return greatest(whole.pop(), rows.keys, rows.table.fields)
-
-
-@contextmanager
-def _reading(table: Table) -> Iterator[None]:
-    """Say of which source it is what cannot be read."""
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ConfigurationError(
-            f"source {table.scan.source!r} cannot be read",
-            found=f"{type(error).__name__}: {error}",
-            expected="rows of the columns that it had when it was opened",
-            fix="check the files, then materialize again: what was written stays, and is written over",
-        ) from error
-
-
-# ---- writing ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,36 +104,67 @@ def write(
             rows is written, so that what is read meanwhile never goes back to an older one.
         progress: called with the number of rows read.
     """
-    read = 0
+    read = written = 0
 
-    def counted(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def counted(batch: pl.DataFrame) -> pl.DataFrame:
         nonlocal read
-        for batch in batches:
-            read += batch.height
-            yield batch
-            if progress is not None:
-                progress(read)
+        read += batch.height
+        return batch
 
-    count = parts(rows) if again else 1
-    frames = (
-        slice_
-        for number in range(count)
-        for found in _reduced(counted(batches(rows.part(number, count))), rows)
-        for slice_ in found.iter_slices(rows.written_at_a_time)
-    )
-    written = sum(_put_behind(writer, frames))
+    found = _reduced(map(counted, batches(rows)), rows)
+    if again:
+        found = (
+            greatest(part, rows.keys, rows.table.fields)
+            for part in in_parts(found, rows.keys, partial(rows.cuts, reduced=True), most=HELD)
+        )
+    for frame in _ahead(found):
+        for slice_ in frame.iter_slices(_rows_within(_WRITTEN, frame)):
+            newest = slice_.get_column(EVENT).max()
+            assert isinstance(newest, int)
+            written += writer.put(writer.encoded(slice_), newest)
+        if progress is not None:
+            progress(read)
     return read, written
 
 
-def _put_behind(writer: Writer, frames: Iterable[pl.DataFrame]) -> Iterator[int]:
-    """Put frames one after the other, each while the next is made; yield how many rows were written."""
+def _rows_within(size: int, frame: pl.DataFrame) -> int:
+    return max(100, int(size / max(1, frame.estimated_size()) * frame.height))
+
+
+def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield frames, each made by another thread while the one before is used.
+
+    Polars makes them without the interpreter's lock. Encoding and putting need it nearly all the time: two threads
+    for these would only wait for each other, five milliseconds at a time.
+    """
     with ThreadPoolExecutor(1, "featurestore-materialize") as thread:
-        pending: Future[int] | None = None
-        for frame in frames:
-            encoded, newest = writer.encoded(frame), frame.get_column(EVENT).max()
-            assert isinstance(newest, int)
-            if pending is not None:
-                yield pending.result()
-            pending = thread.submit(writer.put, encoded, newest)
-        if pending is not None:
-            yield pending.result()
+        making = thread.submit(next, frames, None)
+        while (frame := making.result()) is not None:
+            making = thread.submit(next, frames, None)
+            yield frame
+
+
+def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Iterator[pl.DataFrame]:
+    """Yield rows of which each is the greatest of its key among many: of all, where that is how many can be held."""
+    held: list[pl.DataFrame] = []
+    size = 0.0  # Bytes, which may be an estimate.
+    for batch in batches:
+        held.append(batch)
+        size += batch.estimated_size()
+        del batch  # Only ``held`` has it: what is reduced need not be there twice.
+        if size >= HELD:
+            held = [_greatest_of(held, rows)]
+            size = held[0].estimated_size()
+            if size >= HELD // 2:
+                yield held.pop()
+                size = 0
+    if held:
+        yield _greatest_of(held, rows)
+
+
+def _greatest_of(held: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
+    """Return the greatest rows of the keys; empties ``held``, so that nothing is there twice."""
+    # In one piece: gathering rows from frames of several takes eight times as long.
+    whole = [pl.concat(held, rechunk=True)]
+    held.clear()
+    return greatest(whole.pop(), rows.keys, rows.table.fields)
