@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -438,6 +439,24 @@ def test_rows_never_go_back_in_time_while_a_range_is_done_again() -> None:
     store.materialize_incremental()
     store.materialize(MAY[0], MAY[20])
     assert online.set_back == 0
+    assert values(store, *range(200)) == dict.fromkeys(range(200), 9)
+
+
+@pytest.mark.usefixtures("held")
+def test_what_is_put_by_is_gone_when_a_range_that_is_done_again_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    online = Failing(-1)
+    store = in_memory(online=online)
+    _many(store, lambda day: day)
+    store.materialize_incremental()
+    online.left = 2
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(StoreUnavailableError) as told:
+        store.materialize(MAY[0], MAY[20])
+    assert told.traceback
+    assert list(tmp_path.iterdir()) == []
+    store.materialize(MAY[0], MAY[20])
     assert values(store, *range(200)) == dict.fromkeys(range(200), 9)
 
 

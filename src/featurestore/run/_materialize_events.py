@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 
 import polars as pl
@@ -41,14 +42,14 @@ def write_events(
     """
     work = _Work(rows, writer)
     read = written = 0
-    found = batches(rows)
-    if again:
-        found = in_parts(found, rows.keys, partial(rows.cuts, reduced=False), most=HELD)
-    for batch in found:
-        written += work.put(batch, first=read)
-        read += batch.height
-        if progress is not None:
-            progress(read)
+    coming = batches(rows)
+    whole = in_parts(coming, rows.keys, partial(rows.cuts, reduced=False), most=HELD) if again else coming
+    with closing(whole) as found:
+        for batch in found:
+            written += work.put(batch, first=read)
+            read += batch.height
+            if progress is not None:
+                progress(read)
     if again:
         written += work.sweep()
     return read, written

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -111,19 +112,16 @@ def write(
         read += batch.height
         return batch
 
-    found = _reduced(map(counted, batches(rows)), rows)
-    if again:
-        found = (
-            greatest(part, rows.keys, rows.table.fields)
-            for part in in_parts(found, rows.keys, partial(rows.cuts, reduced=True), most=HELD)
-        )
-    for frame in _ahead(found):
-        for slice_ in frame.iter_slices(_rows_within(_WRITTEN, frame)):
-            newest = slice_.get_column(EVENT).max()
-            assert isinstance(newest, int)
-            written += writer.put(writer.encoded(slice_), newest)
-        if progress is not None:
-            progress(read)
+    coming = map(counted, batches(rows))
+    # Closed at once whatever happens, not when the last traceback is gone: files may wait for it.
+    with closing(_whole(coming, rows) if again else _reduced(coming, rows)) as found, closing(_ahead(found)) as frames:
+        for frame in frames:
+            for slice_ in frame.iter_slices(_rows_within(_WRITTEN, frame)):
+                newest = slice_.get_column(EVENT).max()
+                assert isinstance(newest, int)
+                written += writer.put(writer.encoded(slice_), newest)
+            if progress is not None:
+                progress(read)
     return read, written
 
 
@@ -131,7 +129,7 @@ def _rows_within(size: int, frame: pl.DataFrame) -> int:
     return max(100, int(size / max(1, frame.estimated_size()) * frame.height))
 
 
-def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _ahead(frames: Iterator[pl.DataFrame]) -> Generator[pl.DataFrame]:
     """Yield frames, each made by another thread while the one before is used.
 
     Polars makes them without the interpreter's lock. Encoding and putting need it nearly all the time: two threads
@@ -144,7 +142,15 @@ def _ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             yield frame
 
 
-def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Iterator[pl.DataFrame]:
+def _whole(batches: Iterable[pl.DataFrame], rows: Rows) -> Generator[pl.DataFrame]:
+    """Yield the greatest rows of the keys among all rows."""
+    some = _reduced(batches, rows)
+    with closing(in_parts(some, rows.keys, partial(rows.cuts, reduced=True), most=HELD)) as parts:
+        for part in parts:
+            yield greatest(part, rows.keys, rows.table.fields)
+
+
+def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Generator[pl.DataFrame]:
     """Yield rows of which each is the greatest of its key among many: of all, where that is how many can be held."""
     held: list[pl.DataFrame] = []
     size = 0.0  # Bytes, which may be an estimate.

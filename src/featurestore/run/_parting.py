@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,12 +24,12 @@ Cuts: TypeAlias = Callable[[float], pl.DataFrame]
 _IS_CUT = "__fs_is_cut"
 
 
-def in_parts(frames: Iterable[pl.DataFrame], keys: Sequence[str], cuts: Cuts, *, most: int) -> Iterator[pl.DataFrame]:
+def in_parts(frames: Iterable[pl.DataFrame], keys: Sequence[str], cuts: Cuts, *, most: int) -> Generator[pl.DataFrame]:
     """Yield the rows of ``frames`` again, all those of a key in the same frame, in the order of their frames.
 
     They are read once. Where they have more than ``most`` bytes, they are put by in files of the system's folder for
-    temporary ones, which are gone at the end; the parts are then ranges of keys, which online stores write faster
-    than scattered ones.
+    temporary ones, which are gone at the end, or when this is closed. The parts are then ranges of keys, which online
+    stores write faster than scattered ones.
 
     Args:
         frames: of the same columns.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -133,7 +133,7 @@ def _times(source: OpenRead, now: int) -> dict[str, pl.Expr]:
 # ---- reading ----------------------------------------------------------------------------------------------------
 
 
-def batches(rows: Rows) -> Iterator[pl.DataFrame]:
+def batches(rows: Rows) -> Generator[pl.DataFrame]:
     """Yield the rows, some at a time.
 
     Raises:
