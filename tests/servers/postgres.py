@@ -1,6 +1,6 @@
 """One real PostgreSQL for a test process, on a unix socket and on 127.0.0.1 at once.
 
-The binaries come from PyPI, so neither root nor a package manager is needed. Run by root, the server runs as a user
+The binaries come in a pip package, so neither root nor a package manager is needed. Run by root, the server runs as a user
 of its own, which PostgreSQL insists on and the package provides.
 """
 

