@@ -51,8 +51,6 @@ class OnlineStore(ABC):
             fails may have written some of its rows, never half a row; repeating it is harmless.
     """
 
-    one_trip: ClassVar[bool] = True
-    """Whether `get` costs one round trip whatever the number of keys (False: a few, for very many)."""
     has_async: ClassVar[bool] = False
     """Whether `get_async` waits without holding a thread."""
     is_embedded: ClassVar[bool] = False

@@ -88,8 +88,6 @@ class DynamoDBOnlineStore(OnlineStore):
         DynamoDBOnlineStore('featurestore.shop', region='eu-central-1')
     """
 
-    one_trip = False
-
     def __init__(
         self,
         project: str = "default",

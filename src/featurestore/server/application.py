@@ -189,11 +189,6 @@ class Application:
             "/docs": self.telling.docs,
         }
 
-    async def _admit(self, route: Route, call: Call) -> None:
-        if self.options.authenticated and not route.is_open:
-            get = call.headers.get
-            call.access = await self.guard.admit(get("authorization"), get("x-api-key"))
-
     # ---- what went wrong -----------------------------------------------------------------------------------------
 
     def _problem(self, error: BaseException, call: Call) -> Problem:

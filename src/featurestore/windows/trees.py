@@ -25,7 +25,6 @@ __all__ = ["Leaf", "Tree", "leaf_of"]
 Ints = npt.NDArray[np.int64]
 
 _ALWAYS = 2**63 - 1
-_COUNTS = ("count", "nulls", "nan", "plus", "minus", "newest")
 _EXACT = ("total", "floats", "squares")
 _VALUES = ("least", "greatest", "first", "last")
 _OWN = ("at_first", "at_last", "events", "seen", "source_low", "source_high", "source_run")
