@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Self
 
 from featurestore.errors import ConflictError, UnknownNameError
-from featurestore.instants import Clock, SystemClock
+from featurestore.instants import Clock, SystemClock, from_micros
 from featurestore.repository.documents import digest_of
 
 __all__ = ["Commit", "Registry", "Snapshot", "author_of_commits", "commit_named", "document_moved_on", "moved_on"]
@@ -33,6 +34,12 @@ class Commit:
     """UTC."""
     author: str = ""
     message: str = ""
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Self:
+        """Return what the columns of a row say: one each, in this order, the time as UTC microseconds."""
+        version, digest, micros, *others = row
+        return cls(version, digest, from_micros(micros), *others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from featurestore.errors import MissingDependencyError, StoreUnavailableError
-from featurestore.instants import Clock, from_micros, to_micros
+from featurestore.instants import Clock, to_micros
 from featurestore.registry.base import (
     Commit,
     Registry,
@@ -74,14 +74,14 @@ class PostgresRegistry(Registry):
 
     def load(self) -> Snapshot | None:
         rows = self._read(_SNAPSHOT + " ORDER BY version DESC LIMIT 1", self.project)
-        return _snapshot(rows[0]) if rows else None
+        return Snapshot.of_row(rows[0]) if rows else None
 
     def commit(self, document: str, *, expected: str | None, message: str = "", author: str | None = None) -> Snapshot:
         digest, now = digest_of(document), self.clock.now()
         who = author_of_commits() if author is None else author
         with self._writing() as run:
             rows = run(_COMMIT + " ORDER BY version DESC LIMIT 1", self.project)
-            last = _commit(rows[0]) if rows else None
+            last = Commit.of_row(rows[0]) if rows else None
             if (last.hash if last else None) != expected:
                 raise moved_on(self.project, expected, last)
             version = last.version + 1 if last else 1
@@ -91,15 +91,15 @@ class PostgresRegistry(Registry):
             row = (self.project, version, digest, to_micros(now), who, message)
             if not run(insert + "ON CONFLICT DO NOTHING RETURNING version", *row):
                 winner = run(_COMMIT + " ORDER BY version DESC LIMIT 1", self.project)[0]
-                raise moved_on(self.project, expected, _commit(winner))
+                raise moved_on(self.project, expected, Commit.of_row(winner))
         return Snapshot(version, digest, now, who, message, document)
 
     def log(self) -> tuple[Commit, ...]:
-        return tuple(map(_commit, self._read(_COMMIT + " ORDER BY version DESC", self.project)))
+        return tuple(map(Commit.of_row, self._read(_COMMIT + " ORDER BY version DESC", self.project)))
 
     def at(self, which: int | str) -> Snapshot:
         version = commit_named(which, self.log()).version
-        return _snapshot(self._read(_SNAPSHOT + " AND version = %s", self.project, version)[0])
+        return Snapshot.of_row(self._read(_SNAPSHOT + " AND version = %s", self.project, version)[0])
 
     # ---- documents beside it -------------------------------------------------------------------------------------
 
@@ -202,13 +202,3 @@ if TYPE_CHECKING:
 def _without_password(url: str) -> str:
     password = urlsplit(url).password
     return url.replace(f":{password}@", ":***@", 1) if password else url
-
-
-def _commit(row: Any) -> Commit:
-    version, digest, micros, author, message = row
-    return Commit(version, digest, from_micros(micros), author, message)
-
-
-def _snapshot(row: Any) -> Snapshot:
-    version, digest, micros, author, message, document = row
-    return Snapshot(version, digest, from_micros(micros), author, message, document)

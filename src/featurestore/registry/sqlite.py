@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from featurestore.errors import ConfigurationError, StoreUnavailableError
-from featurestore.instants import Clock, from_micros, to_micros
+from featurestore.instants import Clock, to_micros
 from featurestore.registry.base import (
     Commit,
     Registry,
@@ -75,14 +75,14 @@ class SQLiteRegistry(Registry):
     def load(self) -> Snapshot | None:
         with self._reading() as connection:
             rows = _rows(connection, f"{_SNAPSHOT} ORDER BY version DESC LIMIT 1", self.project)
-        return _snapshot(rows[0]) if rows else None
+        return Snapshot.of_row(rows[0]) if rows else None
 
     def commit(self, document: str, *, expected: str | None, message: str = "", author: str | None = None) -> Snapshot:
         digest, now = digest_of(document), self.clock.now()
         who = author_of_commits() if author is None else author
         with self._writing() as connection:
             rows = _rows(connection, f"{_COMMIT} ORDER BY version DESC LIMIT 1", self.project)
-            last = _commit(rows[0]) if rows else None
+            last = Commit.of_row(rows[0]) if rows else None
             if (last.hash if last else None) != expected:
                 raise moved_on(self.project, expected, last)
             made = Snapshot(last.version + 1 if last else 1, digest, now, who, message, document)
@@ -93,12 +93,12 @@ class SQLiteRegistry(Registry):
 
     def log(self) -> tuple[Commit, ...]:
         with self._reading() as connection:
-            return tuple(map(_commit, _rows(connection, f"{_COMMIT} ORDER BY version DESC", self.project)))
+            return tuple(map(Commit.of_row, _rows(connection, f"{_COMMIT} ORDER BY version DESC", self.project)))
 
     def at(self, which: int | str) -> Snapshot:
         version = commit_named(which, self.log()).version
         with self._reading() as connection:
-            return _snapshot(_rows(connection, f"{_SNAPSHOT} AND version = ?", self.project, version)[0])
+            return Snapshot.of_row(_rows(connection, f"{_SNAPSHOT} AND version = ?", self.project, version)[0])
 
     # ---- documents beside it -------------------------------------------------------------------------------------
 
@@ -191,13 +191,3 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 def _value(connection: sqlite3.Connection | None, project: str, key: str) -> str | None:
     rows = _rows(connection, "SELECT value FROM documents WHERE project = ? AND key = ?", project, key)
     return rows[0][0] if rows else None
-
-
-def _commit(row: Any) -> Commit:
-    version, digest, micros, author, message = row
-    return Commit(version, digest, from_micros(micros), author, message)
-
-
-def _snapshot(row: Any) -> Snapshot:
-    version, digest, micros, author, message, document = row
-    return Snapshot(version, digest, from_micros(micros), author, message, document)
