@@ -1,13 +1,14 @@
-"""Feast's two local stores as contestants of `point_in_time.py`: their environment, their process, their limits.
+"""Feast as a contestant: its environment, its processes, and the limits of its stores in `point_in_time.py`.
 
 Feast is installed by uv into an environment of its own under the cache folder of the user, never into ours. Where that
-is not possible a loud line says so, and the stores are left out. A store that takes more than the time or the memory
-allowed is stopped, and its line says that.
+is not possible a loud line says so, and Feast is left out. What takes more than the time or the memory allowed is
+stopped, and its line says that.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -31,14 +32,13 @@ CELLS: tuple[tuple[int, int, int, int | None], ...] = (
 )
 """Rows a view, labels, views, ttl in microseconds: four that fit."""
 BUDGET_CELL = CELLS[3]
-DRIVER = Path(__file__).with_name("feast_driver.py")
 POLL = 0.02
 """Seconds between two looks at how much memory the store takes."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a store may take before it is stopped."""
+    """What a process may take before it is stopped."""
 
     seconds: float = 240.0
     memory: int = 12 * 2**30
@@ -49,7 +49,7 @@ class LeftOutError(Exception):
 
 
 class StoppedError(Exception):
-    """A store took more than it may, or failed."""
+    """Feast took more than it may, or failed."""
 
 
 def environment() -> Path:
@@ -79,18 +79,44 @@ def environment() -> Path:
     return python
 
 
-def run(python: Path, name: str, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """Run a store in a process of its own and return its report. The joined table is in the file ``request["answer"]``.
+def installed() -> Path | None:
+    """Return the Python of `environment`; ``None`` where there can be none, as a loud line then says."""
+    try:
+        return environment()
+    except LeftOutError as error:
+        print(f"\n*** FEAST IS LEFT OUT: it cannot be installed here ({error}) ***", flush=True)
+        return None
+
+
+def report(driver: str, request: dict[str, Any], scratch: Path | None = None) -> list[dict[str, Any]]:
+    """Return what a driver measured, cell by cell: nothing where Feast is left out or fails, as a loud line then says.
+
+    Args:
+        driver: the file beside this one.
+        request: what it is to do.
+        scratch: folder for its files.
+    """
+    python = installed()
+    try:
+        cells: list[dict[str, Any]] = [] if python is None else run(python, driver, request, Limits(math.inf), scratch)
+    except StoppedError as error:
+        print(f"\n*** FEAST: {error} ***", flush=True)
+        return []
+    return cells
+
+
+def run(python: Path, driver: str, request: dict[str, Any], limits: Limits, scratch: Path | None = None) -> Any:
+    """Run a driver in a process and a folder of its own, which the request names it, and return its report.
 
     Raises:
         StoppedError: it took more time or memory than allowed, or it failed.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        asked, report, log = (Path(scratch) / file for file in ("request.json", "report.json", "log"))
-        asked.write_text(json.dumps({**request, "store": STORES[name], "folder": scratch}), encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        asked, answer, log = (Path(folder) / file for file in ("request.json", "report.json", "log"))
+        asked.write_text(json.dumps({**request, "folder": folder}), encoding="utf-8")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [str(python), "-W", "ignore", str(DRIVER), str(asked), str(report)],
+                [str(python), "-W", "ignore", str(Path(__file__).with_name(driver)), str(asked), str(answer)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "FEAST_USAGE": "False", "PYTHONPATH": ""},
@@ -102,8 +128,7 @@ def run(python: Path, name: str, request: dict[str, Any], limits: Limits) -> dic
                 process.wait()
         if process.returncode:
             raise StoppedError(f"failed: {(log.read_text(errors='replace').strip().splitlines() or ['no output'])[-1]}")
-        answer: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-        return answer
+        return json.loads(answer.read_text(encoding="utf-8"))
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits) -> None:

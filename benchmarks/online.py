@@ -15,7 +15,6 @@ import os
 import platform
 import random
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -338,30 +337,13 @@ _RAW: dict[str, Any] = {
 
 def feast(chosen: argparse.Namespace) -> None:
     """Print what Feast's SQLite store takes for the same cells, where it can be installed."""
-    try:
-        python = feast_cells.environment()
-    except feast_cells.LeftOutError as error:
-        print(f"\n*** FEAST IS LEFT OUT: it cannot be installed here ({error}) ***")
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        keys = min(chosen.keys, 10_000)  # It writes some thousand rows a second.
-        request = {"folder": folder, "keys": keys, "rows": chosen.rows, "views": VIEWS, "width": 10, "enough": ENOUGH}
-        asked, report = Path(folder) / "request.json", Path(folder) / "report.json"
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        driver = Path(__file__).with_name("feast_online_driver.py")
-        done = subprocess.run(
-            [str(python), "-W", "ignore", str(driver), str(asked), str(report)],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "FEAST_USAGE": "False", "PYTHONPATH": ""},
-        )
-        if done.returncode:
-            print(f"\n*** FEAST FAILED: {(done.stderr.strip().splitlines() or ['no output'])[-1]} ***")
-            return
+    keys = min(chosen.keys, 10_000)  # It writes some thousand rows a second.
+    request = {"keys": keys, "rows": chosen.rows, "views": VIEWS, "width": 10, "enough": ENOUGH}
+    cells = feast_cells.report("feast_online_driver.py", request)
+    if cells:
         print(f"\nFeast {feast_cells.VERSION}, its SQLite store, {keys:,} keys, width 10, to_dict")
-        for line in json.loads(report.read_text(encoding="utf-8")):
-            print(f"feast      {line['rows']:>5}{line['views']:>6}{10:>6}{line['p50']:>36.1f} /{line['p99']:7.0f}")
+    for line in cells:
+        print(f"feast      {line['rows']:>5}{line['views']:>6}{10:>6}{line['p50']:>36.1f} /{line['p99']:7.0f}")
 
 
 if __name__ == "__main__":

@@ -295,9 +295,9 @@ def _compare_feast(cell: Cell, python: Path, limits: feast_cells.Limits, results
         "rounds": cell.rounds,
         "answer": str(answer),
     }
-    for name in feast_cells.STORES:
+    for name, store in feast_cells.STORES.items():
         try:
-            result = feast_cells.run(python, name, request, limits)
+            result = feast_cells.run(python, "feast_driver.py", {**request, "store": store}, limits)
         except feast_cells.StoppedError as stopped:
             print(f"  {name:<22} {stopped}", flush=True)
             continue
@@ -388,7 +388,7 @@ def main() -> int:
     if options.run:
         print(json.dumps(_asked(options.run, Cell(**json.loads(options.cell)))))
         return 0
-    feast = _feast() if options.feast else None
+    feast = feast_cells.installed() if options.feast else None
     limits = feast_cells.Limits(options.feast_seconds, int(options.feast_gigabytes * 2**30))
     agreed = True
     for cells in _cells(options):
@@ -408,14 +408,6 @@ def _asked(name: str, cell: Cell) -> object:
         case "check":
             return check(cell)
     return run(name, cell)
-
-
-def _feast() -> Path | None:
-    try:
-        return feast_cells.environment()
-    except feast_cells.LeftOutError as error:
-        print(f"\n!!! FEAST IS LEFT OUT: {error} !!!", flush=True)
-        return None
 
 
 def _cells(options: argparse.Namespace) -> Iterator[list[Cell]]:

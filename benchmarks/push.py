@@ -298,31 +298,12 @@ RAW: dict[str, Any] = {"lmdb": raw_lmdb, "sqlite": raw_sqlite, "redis": raw_redi
 
 def feast(chosen: argparse.Namespace) -> None:
     """Print what Feast's push to its SQLite store takes, where it can be installed."""
-    try:
-        python = feast_cells.environment()
-    except feast_cells.LeftOutError as error:
-        print(f"\n*** FEAST IS LEFT OUT: it cannot be installed here ({error}) ***")
-        return
-    with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
-        request = {"folder": folder, "rows": chosen.rows, "width": WIDTH, "seconds": chosen.seconds}
-        asked, report = Path(folder) / "request.json", Path(folder) / "report.json"
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        driver = Path(__file__).with_name("feast_push_driver.py")
-        done = subprocess.run(
-            [str(python), "-W", "ignore", str(driver), str(asked), str(report)],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "FEAST_USAGE": "False", "PYTHONPATH": ""},
-        )
-        if done.returncode:
-            print(f"\n*** FEAST FAILED: {(done.stderr.strip().splitlines() or ['no output'])[-1]} ***")
-            return
+    request = {"rows": chosen.rows, "width": WIDTH, "seconds": chosen.seconds}
+    cells = feast_cells.report("feast_push_driver.py", request, chosen.scratch)
+    if cells:
         print(f"\nFeast {feast_cells.VERSION}, its SQLite store (not synced to the disk), to_dict")
-        for line in json.loads(report.read_text(encoding="utf-8")):
-            print(
-                f"feast   {line['rows']:>5}{'nothing':>14}{line['p50']:>27.2f} /{line['p99']:7.2f}{line['calls']:>15}"
-            )
+    for line in cells:
+        print(f"feast   {line['rows']:>5}{'nothing':>14}{line['p50']:>27.2f} /{line['p99']:7.2f}{line['calls']:>15}")
 
 
 if __name__ == "__main__":
