@@ -1,7 +1,7 @@
 """One real PostgreSQL for a test process, on a unix socket and on 127.0.0.1 at once.
 
-The binaries come in a pip package, so neither root nor a package manager is needed. Run by root, the server runs as a user
-of its own, which PostgreSQL insists on and the package provides.
+The binaries come in a pip package, so neither root nor a package manager is needed. Run by root, the server runs as a
+user of its own, which PostgreSQL insists on and the package provides.
 """
 
 from __future__ import annotations
