@@ -48,8 +48,10 @@ def test_both_ways_to_the_version_say_it(tmp_path: Path) -> None:
     assert (run(tmp_path, "--version").out, run(tmp_path, "version").out) == (text, text)
 
 
-def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
-    assert run(tmp_path, "aply").status == 2
+def test_an_unknown_command_is_a_usage_error_that_suggests_the_nearest(tmp_path: Path) -> None:
+    done = run(tmp_path, "aply")
+    assert done.status == 2
+    assert "No such command 'aply'. Did you mean 'apply'?" in done.err
 
 
 def test_an_error_says_what_found_expected_and_fix_without_a_traceback(tmp_path: Path) -> None:

@@ -231,7 +231,9 @@ def test_doctor_finds_nothing_wrong_with_a_new_project(applied: Path) -> None:
         "modules",
         "source driver_stats",
         "declarations",
+        "online store",
     ]
+    assert not (applied / "data" / "online.lmdb").exists()
 
 
 def test_doctor_says_which_source_is_missing_and_what_to_do(shop: Path) -> None:
@@ -246,6 +248,14 @@ def test_doctor_says_that_a_registry_does_not_answer_without_its_password(applie
     done = run(applied, "doctor", FEATURESTORE_REGISTRY="postgresql://me:hunter2@127.0.0.1:1/x")
     assert done.status == 1
     assert "WRONG registry" in done.out
+    assert "hunter2" not in done.out
+
+
+def test_doctor_says_that_an_online_store_does_not_answer_without_its_password(applied: Path) -> None:
+    url = "redis://:hunter2@127.0.0.1:1/0"
+    done = run(applied, "doctor", FEATURESTORE_ONLINE_STORE__TYPE="redis", FEATURESTORE_ONLINE_STORE__URL=url)
+    assert done.status == 1
+    assert "WRONG online store" in done.out
     assert "hunter2" not in done.out
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featurestore.errors import FeatureStoreError, FeatureStoreWarning, UnknownNameError
+from featurestore.errors import FeatureStoreError, FeatureStoreWarning, UnknownNameError, closest
 
 if TYPE_CHECKING:
     from featurestore import FeatureStore, Settings
@@ -91,6 +91,15 @@ class _Lazy(click.Group):
         module = importlib.import_module(f"featurestore.cli.{_COMMANDS[cmd_name][0]}")
         command: click.Command = module.COMMANDS[cmd_name]
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = closest(args[0], _COMMANDS)
+            raise click.UsageError(error.message + (f" Did you mean {near!r}?" if near else ""), ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  As above.
         with formatter.section("Commands"):

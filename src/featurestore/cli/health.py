@@ -24,7 +24,7 @@ _SECRET = ("password", "secret", "token", "key_id", "access_key", "connection_st
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Check configuration, registry, modules, sources and declarations; say what to fix.
+    """Check configuration, registry, modules, sources, declarations and online store; say what to fix.
 
     Exits with 1 where something is wrong. Nothing is changed.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from featurestore.store.materialization import Materializing
 if TYPE_CHECKING:
     from featurestore.log.parquet import EventLog
     from featurestore.online.base import OnlineStore
+    from featurestore.run.checking import Check
     from featurestore.run.following import Following
     from featurestore.run.online import Online
     from featurestore.run.pushing import PushResult
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Serving"]
 
+_PROBE = b"\x00ready\x00\x00"
+"""A key that no view has: an online store that looks for it is there, and nothing of it is changed."""
 _MOST_READERS = 256
 """Kept of requests that come again; all are forgotten where there are more."""
 
@@ -41,6 +44,16 @@ class Serving(Materializing):
     clock: Clock
     _readers: dict[Any, tuple[OnlineReader, Any]]
     """Readers by what was asked for, with the objects in it, so that no other object gets their identity."""
+
+    def _checks(self) -> Iterator[Check]:
+        from featurestore.run.checking import check
+
+        yield from super()._checks()
+        yield check("online store", self._online_state)
+
+    def _online_state(self) -> str:
+        self.online_store.get([_PROBE])
+        return f"{self.online_store!r} answers"
 
     # ---- reading -------------------------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class Workspace(Retrieval):
         return self.plan(self.load_declarations(), partial=False, look_at_sources=look_at_sources, allow=allow)
 
     def check(self) -> tuple[Check, ...]:
-        """Try everything that the project needs: registry, modules, sources, and what was not applied yet."""
+        """Try all that the project needs: registry, modules, sources, online store, and what was not applied yet."""
         return tuple(self._checks())
 
     def _checks(self) -> Iterator[Check]:
