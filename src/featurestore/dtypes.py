@@ -48,6 +48,8 @@ class DType:
     def __str__(self) -> str:
         return self.name
 
+    __repr__ = __str__
+
 
 @dataclass(frozen=True, slots=True)
 class Array:
@@ -58,6 +60,8 @@ class Array:
     def __str__(self) -> str:
         return f"Array({self.item})"
 
+    __repr__ = __str__
+
 
 @dataclass(frozen=True, slots=True)
 class Set:
@@ -67,6 +71,8 @@ class Set:
 
     def __str__(self) -> str:
         return f"Set({self.item})"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -80,6 +86,8 @@ class Struct:
 
     def __str__(self) -> str:
         return f"Struct({', '.join(f'{name}: {dtype}' for name, dtype in self.fields)})"
+
+    __repr__ = __str__
 
 
 AnyType = DType | Array | Set | Struct

@@ -31,6 +31,11 @@ def response(tmp_path: Path) -> OnlineResponse:
     return store.get_online_features(FEATURES, {"driver_id": DRIVERS})
 
 
+def test_it_shows_itself_as_ours_does(response: OnlineResponse) -> None:
+    assert repr(response) == "<OnlineResponse of 4 rows: driver_id, trips, conv_rate, twice>"
+    assert "<table" in response._repr_html_()
+
+
 def test_a_dict_has_join_keys_and_then_features(response: OnlineResponse) -> None:
     assert response.to_dict() == {
         "driver_id": DRIVERS,

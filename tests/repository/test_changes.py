@@ -53,6 +53,10 @@ def test_every_change_can_be_told_and_written_down(one: list[object], other: lis
         assert change.action in ("add", "remove") or change.renamed_from or change.fields
 
 
+def test_a_change_shows_itself_in_a_line() -> None:
+    assert repr(only([view()], [view(ttl="2d")])) == "<~ feature view stats>"
+
+
 def test_what_is_new_breaks_nothing() -> None:
     change = only([DRIVER], [DRIVER, fs.Entity("shop")])
     assert (change.action, change.name, change.breaking) == ("add", "shop", ())

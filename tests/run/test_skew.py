@@ -53,6 +53,7 @@ def test_what_was_materialized_is_equal(store: FeatureStore) -> None:
     (found,) = store.skew().views
     assert (found.view, found.sampled, found.equal, found.examples) == ("stats", DRIVERS, DRIVERS, ())
     assert store.skew().within(0)
+    assert repr(store.skew()) == "stats: 50 entities, 50 equal, 0 differing, 0 missing, 0 stale"
 
 
 def test_what_was_never_materialized_is_missing(store: FeatureStore) -> None:

@@ -57,6 +57,7 @@ def test_the_plan_of_a_repository_can_be_applied(tmp_path: Path) -> None:
     store = FeatureStore(_repository(tmp_path / "shop"))
     store.apply_plan(store.plan_repository())
     assert len(store.plan_repository()) == 0
+    assert repr(store.plan_repository()) == str(store.plan_repository())
 
 
 def test_functions_in_force_come_with_the_modules_of_the_repository(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def job(store: FeatureStore, tmp_path: Path) -> RetrievalJob:
     return store.get_historical_features(LABELS, view)
 
 
+def test_a_job_shows_how_many_labels_and_which_features(job: RetrievalJob) -> None:
+    assert repr(job) == "<RetrievalJob of 3 labels: n, seen>"
+    names = "user, event_timestamp, city, n, seen"
+    assert repr(job.persist("shown")) == f"<SavedDataset 'shown' version 1, 3 rows: {names}>"
+
+
 def test_every_kind_of_table_holds_the_same_rows(job: RetrievalJob) -> None:
     expected = LABELS.with_columns(n=pl.Series([20, 10, None]), seen=pl.Series([False, True, None]))
     assert_frame_equal(job.to_polars(), expected)

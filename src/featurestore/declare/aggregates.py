@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from featurestore.declare.brief import brief
 from featurestore.declare.naming import require_name
 from featurestore.errors import RegistrationError
 from featurestore.instants import to_duration
@@ -83,6 +84,8 @@ class Aggregate:
     """For a lag, what a period without events is worth."""
     of_period: str = "sum"
     """For a lag, what a period is reduced to."""
+
+    __repr__ = brief
 
     @property
     def reach(self) -> timedelta | None:

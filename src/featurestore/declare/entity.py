@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from featurestore.declare.brief import brief
 from featurestore.declare.naming import require_name
 from featurestore.dtypes import AnyType
 from featurestore.errors import RegistrationError
@@ -32,6 +33,8 @@ class Entity:
     description: str
     tags: Mapping[str, str]
     owner: str
+
+    __repr__ = brief
 
     def __init__(
         self,
@@ -79,6 +82,8 @@ class Field:
     dtype: AnyType
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         require_name("feature", self.name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from featurestore.declare.brief import brief
 from featurestore.declare.entity import Field
 from featurestore.declare.naming import require_name
 from featurestore.declare.source import RequestSource
@@ -38,6 +39,8 @@ class OnDemandFeatureView:
     description: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     owner: str = ""
+
+    __repr__ = brief
 
     @property
     def requests(self) -> tuple[RequestSource, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from featurestore.declare.brief import brief
 from featurestore.declare.naming import require_name
 from featurestore.errors import RegistrationError
 
@@ -91,6 +92,8 @@ class FileSource:
     owner: str
     _is_named: bool
 
+    __repr__ = brief
+
     def __init__(
         self,
         path: str | PathLike[str],
@@ -151,6 +154,8 @@ class PushSource:
     tags: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         require_name("push source", self.name)
 
@@ -186,6 +191,8 @@ class KafkaSource:
     owner: str = ""
     avro_schema: str = ""
     transformation: Transformation | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         require_name("Kafka source", self.name)
@@ -223,6 +230,8 @@ class RedisStreamSource:
     avro_schema: str = ""
     transformation: Transformation | None = None
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         require_name("Redis stream source", self.name)
         what = f"Redis stream source {self.name!r}"
@@ -245,6 +254,8 @@ class RequestSource:
     description: str
     tags: Mapping[str, str]
     owner: str
+
+    __repr__ = brief
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from featurestore.declare.aggregates import Aggregate
+from featurestore.declare.brief import brief
 from featurestore.declare.entity import Entity, Field
 from featurestore.declare.naming import require_name
 from featurestore.declare.source import FileSource, Source
@@ -36,6 +37,8 @@ class Projection:
     alias: str | None = None
     join_key_map: tuple[tuple[str, str], ...] = ()
     """Pairs of a join key of the view and the label column that stands for it."""
+
+    __repr__ = brief
 
     @property
     def name(self) -> str:
@@ -93,6 +96,8 @@ class FeatureView:
     owner: str
     aggregates: tuple[Aggregate, ...]
     event_id: str | None
+
+    __repr__ = brief
 
     def __init__(
         self,
@@ -172,6 +177,8 @@ class FeatureService:
     description: str
     tags: Mapping[str, str]
     owner: str
+
+    __repr__ = brief
 
     def __init__(
         self,

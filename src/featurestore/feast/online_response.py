@@ -40,6 +40,12 @@ class OnlineResponse:
     response: Any
     """Ours, which has more: ``.to_rows()``, ``.to_numpy()``, ``.errors``, ``.event_timestamps`` as datetimes."""
 
+    def __repr__(self) -> str:
+        return repr(self.response)
+
+    def _repr_html_(self) -> str:
+        return self.response._repr_html_()  # type: ignore[no-any-return]  # Ours is handed in untyped.
+
     @property
     def statuses(self) -> dict[str, list[str]]:
         """Of each feature why each row's value is what it is.

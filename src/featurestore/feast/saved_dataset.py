@@ -30,6 +30,9 @@ class SavedDataset:
     """The file that it was written to besides, where it was made in this process."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return repr(self.dataset)
+
     @property
     def name(self) -> str:
         """Its name."""

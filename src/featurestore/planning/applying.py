@@ -58,6 +58,8 @@ class Plan:
     def __str__(self) -> str:
         return "\n".join([*map(str, self.changes), summary(self.changes)])
 
+    __repr__ = __str__
+
 
 def desired(
     base: Repository,

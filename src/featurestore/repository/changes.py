@@ -109,6 +109,9 @@ class Change:
         lines = [f"{sign} {self.kind.label} {self.name}{former}", *(f"    {field}" for field in self.fields)]
         return "\n".join([*lines, *(f"    breaking: {text}" for text in self.breaking)])
 
+    def __repr__(self) -> str:
+        return f"<{str(self).splitlines()[0]}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the change as plain data, for scripts."""
         return {

@@ -84,6 +84,9 @@ class RetrievalJob:
     _made: list[pl.DataFrame] = field(default_factory=list, init=False, repr=False, compare=False)
     _making: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        return f"<RetrievalJob of {self._plan.labels.height:,} labels: {', '.join(self._retrieval.features)}>"
+
     @property
     def metadata(self) -> RetrievalMetadata:
         """Features, keys, range of times and number of rows; known without running the job."""

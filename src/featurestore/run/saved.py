@@ -27,6 +27,9 @@ class SavedDataset:
     """Schema, number of rows, hash, query and range of times."""
     _files: DatasetFiles = field(repr=False)
 
+    def __repr__(self) -> str:
+        return f"<SavedDataset {self.name!r} version {self.version}, {self.rows:,} rows: {', '.join(self.schema)}>"
+
     @property
     def name(self) -> str:
         """Its name."""

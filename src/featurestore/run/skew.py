@@ -106,6 +106,8 @@ class SkewReport:
         ]
         return "\n".join(lines) or "no view is online"
 
+    __repr__ = __str__
+
 
 def skew(
     online: Online, read: Read, views: Sequence[object] | None = None, *, sample: int = 1000, seed: int | None = None

@@ -30,6 +30,9 @@ class RetrievalJob:
     """The folder from which relative paths are looked up."""
     full_feature_names: bool = False
 
+    def __repr__(self) -> str:
+        return repr(self.job)
+
     @property
     def metadata(self) -> Any:
         """Features, keys and the range of the labels' times."""
