@@ -19,10 +19,11 @@ def brief(declared: Any) -> str:
         >>> Entity("driver", owner="ops"), Field("rating", types.Float64)
         (Entity(name='driver', join_keys=('driver',), owner='ops'), Field(name='rating', dtype=Float64))
     """
-    defaults = _defaults(type(declared))
+    kind: type = type(declared)
+    defaults = _defaults(kind)
     named = ((each.name, getattr(declared, each.name)) for each in fields(declared) if not each.name.startswith("_"))
     said = (f"{name}={value!r}" for name, value in named if value not in (None, "", (), {}, defaults.get(name, ())))
-    return f"{type(declared).__name__}({', '.join(said)})"
+    return f"{kind.__name__}({', '.join(said)})"
 
 
 @cache
