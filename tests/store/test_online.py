@@ -249,6 +249,15 @@ def test_a_service_may_be_asked_for_by_name_and_as_object(store: FeatureStore) -
         assert answer == {"driver": [1], "stats__rating": [4.5], "more__trips": [10]}
 
 
+def test_a_service_that_is_got_for_every_read_is_worked_out_once(store: FeatureStore) -> None:
+    store.apply(FeatureService("model", [applied(store, "stats")]))
+    store.get_online_features(store.get_feature_service("model"), [{"driver": 1}])
+    service, readers = store.get_feature_service("model"), len(store._readers)
+    store.get_online_features(store.get_feature_service("model"), [{"driver": 1}])
+    assert store.get_feature_service("model") is service
+    assert len(store._readers) == readers
+
+
 def test_on_demand_features_are_computed_at_the_request(store: FeatureStore, tmp_path: Path) -> None:
     @on_demand_feature_view(
         sources=[stats_view(tmp_path), RequestSource("asked", schema=[Field("km", types.Float64)])],

@@ -287,7 +287,10 @@ class Serving(Materializing):
         return found
 
     def _newest_online(self) -> Online:
-        self._loaded = self._newest()
+        newest, known = self._newest(), self._loaded
+        # Where nothing is new the objects stay the same too, by which readers are found again.
+        if known is None or (known[1], known[0].code) != (newest[1], newest[0].code):
+            self._loaded = newest
         return self._online()
 
     def _online(self) -> Online:
