@@ -16,6 +16,7 @@ from typing import Protocol
 from featurestore.errors import ConfigurationError
 
 __all__ = [
+    "MAX_CLOCK_SKEW",
     "Clock",
     "Grid",
     "SystemClock",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+"""How far ahead of the clock a pushed row may be dated, unless somebody says otherwise."""
 _MICROSECOND = timedelta(microseconds=1)
 _UNITS = {
     "us": _MICROSECOND,

@@ -18,14 +18,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from featurestore.errors import ConfigurationError, FeatureStoreWarning, UnknownNameError, closest
-from featurestore.instants import to_duration
+from featurestore.instants import MAX_CLOCK_SKEW, to_duration
 
-__all__ = ["FILE_NAME", "MAX_CLOCK_SKEW", "Config", "Settings", "find_settings", "load_settings", "settings_of"]
+__all__ = ["FILE_NAME", "Config", "Settings", "find_settings", "load_settings", "settings_of"]
 
 FILE_NAME = "feature_store.yaml"
 
-MAX_CLOCK_SKEW = timedelta(minutes=5)
-"""How far ahead of the store's clock a pushed row may be dated, unless somebody says otherwise."""
 
 _KEYS = (
     "project",

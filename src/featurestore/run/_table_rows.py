@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -13,12 +12,12 @@ import polars as pl
 
 from featurestore.engines import _keys
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, KEY, OpenRead
-from featurestore.errors import ConfigurationError
 from featurestore.log.parquet import PUSH, ROW
 from featurestore.planning.materializing import Interval
 from featurestore.planning.retrieval import Table
 from featurestore.planning.scans import Read
 from featurestore.run._parting import HELD
+from featurestore.run.unreadable import materializing
 
 __all__ = ["VISIBLE", "Rows", "batches", "opened"]
 
@@ -67,7 +66,7 @@ class Rows:
 
     def count(self) -> int:
         """Return how many there are."""
-        with _reading(self.table):
+        with materializing(self.table.scan.source):
             return int(self.frame.select(pl.len()).collect(engine="streaming").item())
 
     def cuts(self, width: float, *, reduced: bool) -> pl.DataFrame:
@@ -77,7 +76,7 @@ class Rows:
             width: bytes of a row.
             reduced: whether only one row for each key will be there.
         """
-        with _reading(self.table):
+        with materializing(self.table.scan.source):
             keys = self.frame.select(_hash(self.keys).approx_n_unique()).collect(engine="streaming").item()
             parts = int((keys if reduced else self.count()) * width // (HELD // 2)) + 1
             some = _hash(self.keys) % max(1, keys // (_SAMPLED * parts)) == 0
@@ -87,7 +86,7 @@ class Rows:
 
     def earliest(self) -> int | None:
         """Return when the first of them could be seen; ``None`` where there is none."""
-        with _reading(self.table):
+        with materializing(self.table.scan.source):
             found = self.frame.select(pl.col(VISIBLE).min()).collect(engine="streaming").item()
         return None if found is None else int(found)
 
@@ -139,7 +138,7 @@ def batches(rows: Rows) -> Generator[pl.DataFrame]:
     Raises:
         ConfigurationError: the source cannot be read.
     """
-    with _reading(rows.table):
+    with materializing(rows.table.scan.source):
         yield from _windows(rows) if rows.table.scan.files else _streamed(rows)
 
 
@@ -172,17 +171,3 @@ def _windows(rows: Rows) -> Iterator[pl.DataFrame]:
 
 def _hash(keys: Iterable[str]) -> pl.Expr:
     return reduce(operator.xor, (pl.col(key).hash(seed=index) for index, key in enumerate(keys)))
-
-
-@contextmanager
-def _reading(table: Table) -> Iterator[None]:
-    """Say of which source it is what cannot be read."""
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ConfigurationError(
-            f"source {table.scan.source!r} cannot be read",
-            found=f"{type(error).__name__}: {error}",
-            expected="rows of the columns that it had when it was opened",
-            fix="check the files, then materialize again: what was written stays, and is written over",
-        ) from error

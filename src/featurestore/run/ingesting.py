@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from featurestore.declare.source import KafkaSource, RedisStreamSource, StreamSource
 from featurestore.declare.view import FeatureView
 from featurestore.errors import FrameError, ParameterError
+from featurestore.instants import MAX_CLOCK_SKEW
 from featurestore.planning.retrieval import View
 from featurestore.run._stream_rows import Said, rows_for, said_by, with_names_of_view
 from featurestore.run.dead_letters import DeadLetter, DeadLetters
@@ -22,7 +23,7 @@ from featurestore.run.history import EVENT
 from featurestore.run.incoming import Limit
 from featurestore.run.online import Online, identity
 from featurestore.run.positions import Journal, name_of
-from featurestore.run.pushing import MAX_CLOCK_SKEW, push
+from featurestore.run.pushing import push
 from featurestore.streams.base import Batch, Stream
 from featurestore.streams.messages import Reader, reader
 

@@ -26,6 +26,7 @@ from featurestore.run.computing import with_computed
 from featurestore.run.labels import Labels
 from featurestore.run.saved import SavedDataset
 from featurestore.run.session import Session
+from featurestore.run.unreadable import reading_together
 
 if TYPE_CHECKING:
     import duckdb
@@ -268,16 +269,8 @@ class RetrievalJob:
             )
 
     def _run(self, labels: pl.DataFrame) -> pl.DataFrame:
-        try:
+        with reading_together(view.scan.source for view in self._plan.views):
             joined = self._engine.join(replace(self._plan, labels=labels))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            sources = ", ".join(dict.fromkeys(view.scan.source for view in self._plan.views))
-            raise FrameError(
-                "a source cannot be read as declared",
-                found=str(error).partition("\n")[0],
-                expected=f"readable rows in {sources}",
-                fix="write times as ISO 8601; unite files that differ by union_by_name=True; change none meanwhile",
-            ) from error
         return self._computed(joined) if self._retrieval.computing.steps else joined
 
     def _computed(self, joined: pl.DataFrame) -> pl.DataFrame:

@@ -29,6 +29,7 @@ from featurestore.planning.retrieval import Table
 from featurestore.run.sources import open_source
 from featurestore.run.sql import provide_source, tables_of
 from featurestore.run.times import readable
+from featurestore.run.unreadable import reading_together
 
 __all__ = ["Labels", "Range", "generated", "read_labels"]
 
@@ -266,22 +267,12 @@ def generated(wanted: Range, tables: Mapping[str, Table]) -> Labels:
         points = [to_micros(point) for point in grid(wanted.every, from_micros(start), from_micros(end))]
         at = pl.LazyFrame({TIMESTAMP: points}, schema={TIMESTAMP: pl.Int64})
         found = known.select(keys).unique().join(at, how="cross") if keys else at
-    labels = _collected(found.sort(TIMESTAMP, *keys), giving).select(*keys, pl.col(TIMESTAMP).cast(_UTC))
+    with reading_together(table.scan.source for table in giving.values()):
+        collected = found.sort(TIMESTAMP, *keys).collect()
+    labels = collected.select(*keys, pl.col(TIMESTAMP).cast(_UTC))
     span = f"from {from_micros(start).isoformat()} to {from_micros(end).isoformat()}"
     query = f"all rows {span}" if wanted.every is None else f"every {wanted.every} {span}"
     return Labels(labels, TIMESTAMP, {"kind": str(Kind.POLARS)}, query)
-
-
-def _collected(rows: pl.LazyFrame, tables: Mapping[str, Table]) -> pl.DataFrame:
-    try:
-        return rows.collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FrameError(
-            "a source cannot be read as declared",
-            found=str(error).partition("\n")[0],
-            expected=f"readable rows in {', '.join(dict.fromkeys(table.scan.source for table in tables.values()))}",
-            fix="write times as ISO 8601; unite files that differ by union_by_name=True; change none meanwhile",
-        ) from error
 
 
 def _common_keys(tables: Mapping[str, Table]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from featurestore.declare.feature import Feature
 from featurestore.declare.source import FileSource, KafkaSource, PushSource, RedisStreamSource
 from featurestore.declare.view import FeatureView
 from featurestore.errors import ParameterError, StoreUnavailableError, UnknownNameError
-from featurestore.instants import from_micros, now_micros
+from featurestore.instants import MAX_CLOCK_SKEW, from_micros, now_micros
 from featurestore.log.parquet import push_name
 from featurestore.online.base import VIEW_BYTES, Row
 from featurestore.planning.retrieval import View
@@ -40,10 +40,7 @@ from featurestore.run.window_states import WindowStates
 from featurestore.run.writing import keep
 from featurestore.windows.events import Event, pushed_ids
 
-__all__ = ["MAX_CLOCK_SKEW", "PushResult", "PushedView", "push", "write_to_online_store"]
-
-MAX_CLOCK_SKEW = timedelta(minutes=5)
-"""How far ahead of the store's clock a pushed row may be dated, unless the settings say otherwise."""
+__all__ = ["PushResult", "PushedView", "push", "write_to_online_store"]
 
 _BATCH = 10_000
 """Rows of one call of the online store."""

@@ -7,12 +7,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -24,12 +23,9 @@ from featurestore.run import objects, tables
 from featurestore.run.extents import lines_of
 from featurestore.run.text_files import Types, read_text, settled
 from featurestore.run.times import parsed
-from featurestore.run.unreadable import unreadable
+from featurestore.run.unreadable import reading
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["Opened", "in_utc", "inspect_source", "open_source", "reading", "scan_of"]
+__all__ = ["Opened", "in_utc", "inspect_source", "open_source", "scan_of"]
 
 _ENDINGS = {
     "parquet": (".parquet", ".pq"),
@@ -126,20 +122,6 @@ def in_utc(source: FileSource, opened: Opened) -> pl.LazyFrame:
         _times.rounded_up(column, dtype, source.timezone).cast(pl.Datetime("us", "UTC")).alias(column)
         for column, dtype in naive.items()
     )
-
-
-@contextmanager
-def reading(source: FileSource) -> Iterator[None]:
-    """Say of which source it is what Polars or the system cannot read.
-
-    Raises:
-        ConfigurationError: in the place of any such error.
-        StoreUnavailableError: an object store does not answer.
-    """
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise unreadable(source, error) from error
 
 
 def _opened(source: FileSource, base: Path, types: Types) -> Opened:

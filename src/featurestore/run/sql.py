@@ -124,7 +124,9 @@ def provide_source(connection: duckdb.DuckDBPyConnection, name: str, source: Fil
     Raises:
         ColumnClashError: columns that SQL cannot tell from each other.
     """
-    from featurestore.run.sources import in_utc, open_source, reading  # they load Polars
+    # These load Polars.
+    from featurestore.run.sources import in_utc, open_source
+    from featurestore.run.unreadable import reading
 
     opened = open_source(source, base)
     _require_names_for_sql(source, [source.field_mapping.get(column, column) for column in opened.schema])

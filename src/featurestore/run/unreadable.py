@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 import polars as pl
 
 from featurestore.declare.source import FileSource
 from featurestore.errors import ConfigurationError, FeatureStoreError, FrameError, StoreUnavailableError
 
-__all__ = ["reading_rows", "unreadable"]
+__all__ = ["materializing", "reading", "reading_rows", "reading_together", "unreadable"]
 
 _CREDENTIALS = (
     "accessdenied",
@@ -40,6 +41,10 @@ def unreadable(source: FileSource, error: Exception) -> FeatureStoreError:
             expected=f"{source.format} at {place}",
             fix="check the path and the file's format",
         )
+    return _unreadable_object(source, place, error)
+
+
+def _unreadable_object(source: FileSource, place: str, error: Exception) -> FeatureStoreError:
     said = str(error).lower()
     at = f" at {source.s3_endpoint_override}" if source.s3_endpoint_override else ""
     if "nosuchbucket" in said:
@@ -79,20 +84,78 @@ def unreadable(source: FileSource, error: Exception) -> FeatureStoreError:
     )
 
 
-@contextmanager
-def reading_rows(source: str) -> Iterator[None]:
+# ---- who reads ----------------------------------------------------------------------------------------------------
+
+
+def reading(source: FileSource) -> AbstractContextManager[None]:
+    """Say of which source it is what Polars or the system cannot read.
+
+    Raises:
+        ConfigurationError: in the place of any such error.
+        StoreUnavailableError: an object store does not answer.
+    """
+    return _translating(partial(unreadable, source))
+
+
+def reading_rows(source: str) -> AbstractContextManager[None]:
     """Say of which source, or function, it is what Polars cannot read when the rows are collected at last.
 
     Raises:
         FrameError: in the place of any such error.
     """
+    return _translating(
+        lambda error: FrameError(
+            f"the rows of {source!r} cannot be read",
+            found=f"{type(error).__name__}: {_first_line(error)}",
+            expected="rows of the columns and types that it had when it was opened",
+            fix=_NAIVE if _is_of_times(error) else _CHANGED,
+        )
+    )
+
+
+def reading_together(sources: Iterable[str]) -> AbstractContextManager[None]:
+    """Say which sources were read when Polars met something in one of them that it cannot read.
+
+    Raises:
+        FrameError: in the place of any such error.
+    """
+    return _translating(
+        lambda error: FrameError(
+            "a source cannot be read as declared",
+            found=_first_line(error),
+            expected=f"readable rows in {', '.join(dict.fromkeys(sources))}",
+            fix="write times as ISO 8601; unite files that differ by union_by_name=True; change none meanwhile",
+        )
+    )
+
+
+def materializing(source: str) -> AbstractContextManager[None]:
+    """Say of which source, or function, it is what cannot be read while its rows are put online.
+
+    Raises:
+        ConfigurationError: in the place of any such error.
+    """
+    return _translating(
+        lambda error: ConfigurationError(
+            f"source {source!r} cannot be read",
+            found=f"{type(error).__name__}: {error}",
+            expected="rows of the columns that it had when it was opened",
+            fix="check the files, then materialize again: what was written stays, and is written over",
+        )
+    )
+
+
+@contextmanager
+def _translating(error_of: Callable[[Exception], FeatureStoreError]) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, OSError) as error:
-        said = str(error).partition("\n")[0]
-        raise FrameError(
-            f"the rows of {source!r} cannot be read",
-            found=f"{type(error).__name__}: {said}",
-            expected="rows of the columns and types that it had when it was opened",
-            fix=_NAIVE if isinstance(error, pl.exceptions.SchemaError) and "Datetime(" in said else _CHANGED,
-        ) from error
+        raise error_of(error) from error
+
+
+def _is_of_times(error: Exception) -> bool:
+    return isinstance(error, pl.exceptions.SchemaError) and "Datetime(" in _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from featurestore.declare.feature import Feature
 from featurestore.declare.source import KafkaSource, PushSource
 from featurestore.declare.view import FeatureView
-from featurestore.instants import Clock, to_duration
+from featurestore.instants import MAX_CLOCK_SKEW, Clock, to_duration
 from featurestore.planning.applying import gone_views
 from featurestore.repository.changes import Change
 from featurestore.store.materialization import Materializing
@@ -185,8 +185,6 @@ class Serving(Materializing):
             )
 
     def _skew(self, given: str | timedelta | None) -> timedelta:
-        from featurestore.settings import MAX_CLOCK_SKEW
-
         if given is not None:
             return to_duration(given)
         return MAX_CLOCK_SKEW if self.settings is None else self.settings.max_clock_skew
