@@ -155,6 +155,22 @@ def test_when_is_aware_where_the_labels_are(store: FeatureStore) -> None:
     assert counting.calls == [datetime(2024, 5, day, tzinfo=UTC) for day in (2, 4, 6)]
 
 
+@pytest.mark.parametrize(("zone", "said"), [(None, "has no zone"), (UTC, "has the zone UTC")])
+def test_what_a_function_raises_tells_which_time_it_was_handed(store: FeatureStore, zone: Any, said: str) -> None:
+    logged = datetime(2026, 5, 1, tzinfo=UTC if zone is None else None)
+
+    @store.register_feature(name="app.seen", entity="user", every="1d")
+    def seen(when: datetime) -> dict[int, bool]:
+        return {1: logged < when}
+
+    labels = pl.DataFrame({"user": [1], "event_timestamp": [datetime(2026, 5, 2, 13, tzinfo=zone)]})
+    with pytest.raises(TypeError, match="offset-naive") as told:
+        store.get_historical_features(labels, ["app.seen"]).to_polars()
+    note = told.value.__notes__[-1]
+    assert note.startswith("app.seen was called with when=2026-05-02 00:00:00")
+    assert said in note
+
+
 def test_a_key_that_the_newest_result_lacks_is_not_found(store: FeatureStore) -> None:
     score = Counting(lambda when: {1: 1} if when == MAY[2] else {2: 2}).register(store, every="1d")
     answer = answers(store, score, statuses=True, event_timestamps=True)

@@ -5,9 +5,10 @@ A result of an as-of function is a snapshot: all of it holds from its ``when`` o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -213,7 +214,7 @@ def _caller(
         given = {name: value for name, value in {**params, **point}.items() if name in takes}
         own = {param.name: given[param.name] for param in feature.params if param.name in given}
         complete, known = resolved(session, [Call(feature, own)], given)
-        with giving(complete), listing(known):
+        with giving(complete), listing(known), _told_of_when(feature, complete.get(WHEN)):
             value = call_for_table(session, feature, {name: complete[name] for name in own}, _finisher(session))
         if kind_of(value) is None:
             raise FrameError(
@@ -227,6 +228,21 @@ def _caller(
         return frame.lazy()
 
     return call
+
+
+@contextmanager
+def _told_of_when(feature: AnyFeature, when: object) -> Iterator[None]:
+    """Add to what an as-of function raises which time it was handed: the zone of it is what surprises."""
+    try:
+        yield
+    except Exception as error:
+        if feature.kind is Kind.AS_OF and isinstance(when, datetime):
+            zone = "no zone" if when.tzinfo is None else "the zone UTC"
+            error.add_note(
+                f"{feature.qualified_name} was called with when={when}, which has {zone}, as the times for which it is "
+                "called; where its data is of the other kind: pl.lit(when).dt.replace_time_zone('UTC' or None)"
+            )
+        raise
 
 
 def _require_keys(feature: AnyFeature, frame: pl.DataFrame) -> None:
