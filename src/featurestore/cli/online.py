@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featurestore.cli.asking import listed
 from featurestore.cli.output import json_option, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def materialize(
     """
     store = project.store()
     with _progress() as progress:
-        done = store.materialize(start, end, _names(views), dry_run=dry_run, progress=progress)
+        done = store.materialize(start, end, listed(views) or None, dry_run=dry_run, progress=progress)
     _print(done, dry_run=dry_run, as_json=as_json)
 
 
@@ -64,7 +65,7 @@ def materialize_incremental(
     """
     store = project.store()
     with _progress() as progress:
-        done = store.materialize_incremental(end, _names(views), dry_run=dry_run, progress=progress)
+        done = store.materialize_incremental(end, listed(views) or None, dry_run=dry_run, progress=progress)
     _print(done, dry_run=dry_run, as_json=as_json)
 
 
@@ -84,10 +85,6 @@ def compact(project: Project, /, *, dry_run: bool, as_json: bool) -> None:
         return
     rows = [(each.view, "gone" if each.removed else "", each.rows, each.files, each.swept) for each in done]
     print_rows(["VIEW", "", "ROWS REMOVED", "FILES MERGED", "ENTITIES SWEPT"], rows)
-
-
-def _names(views: Sequence[str]) -> list[str] | None:
-    return [each.strip() for group in views for each in group.split(",") if each.strip()] or None
 
 
 def _print(done: Sequence[Any], *, dry_run: bool, as_json: bool) -> None:

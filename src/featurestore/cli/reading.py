@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featurestore.cli.asking import column_options, features_option, listed
 from featurestore.cli.output import json_option, print_json, print_rows
 from featurestore.errors import ParameterError
 
@@ -29,17 +30,8 @@ _TRUTH = {"true": True, "false": False}
     multiple=True,
     help="A join key, or what an on-demand view takes, and its value; once more for every further row.",
 )
-@click.option(
-    "-f",
-    "--features",
-    metavar="REFERENCE",
-    multiple=True,
-    required=True,
-    help="view:feature, view:*, a view, a function or a feature service; repeatable, or with commas.",
-)
-@click.option("--full-feature-names", is_flag=True, help="Name columns <view>__<feature>.")
-@click.option("--event-timestamps", is_flag=True, help="Add the event time that each view's values came from.")
-@click.option("--statuses", is_flag=True, help="Add why a value is null.")
+@features_option
+@column_options
 @json_option
 @click.pass_obj
 def get_online_features(
@@ -57,8 +49,7 @@ def get_online_features(
 
     In a pipe: a line for each row, with the columns' names before them.
     """
-    references = [each.strip() for group in features for each in group.split(",") if each.strip()]
-    reader = project.store().online_reader(references, full_feature_names)
+    reader = project.store().online_reader(listed(features), full_feature_names)
     response = reader.read(_typed(_columns(entities), dict(_types(reader.plan))))
     rows = response.to_rows(event_timestamps, statuses)
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from featurestore.cli.asking import listed
 from featurestore.cli.output import json_option, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def skew(
     Exits with 1 where more than the tolerance of a view's entities are missing, stale or differ. In a pipe: view,
     entities, equal, differing, missing, stale.
     """
-    names = [each.strip() for group in views for each in group.split(",") if each.strip()] or None
-    report = project.store().skew(names, sample=sample, seed=seed)
+    report = project.store().skew(listed(views) or None, sample=sample, seed=seed)
     if as_json:
         print_json(report)
     else:

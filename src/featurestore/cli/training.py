@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featurestore.cli.asking import column_options, features_option, listed
 from featurestore.cli.output import json_option, print_json, print_rows
 from featurestore.errors import ParameterError
 
@@ -31,7 +32,7 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 
 def _request(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say what is asked for."""
-    options = [
+    options: list[Callable[..., Any]] = [
         click.option(
             "-d",
             "--labels",
@@ -39,20 +40,11 @@ def _request(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE|JSON|SQL",
             help="The labels: a Parquet, CSV, NDJSON or Arrow file, columns or rows in JSON, or SQL over sources.",
         ),
-        click.option(
-            "-f",
-            "--features",
-            metavar="REFERENCE",
-            multiple=True,
-            required=True,
-            help="view:feature, view:*, a view, a function or a feature service; repeatable, or with commas.",
-        ),
+        features_option,
         click.option("-s", "--start-date", help="Without labels: the earliest time, ISO 8601, UTC where naive."),
         click.option("-e", "--end-date", help="Without labels: the latest time."),
         click.option("--every", metavar="STEP", help="Without labels: a row for every key at every step, such as 1d."),
-        click.option("--full-feature-names", is_flag=True, help="Name columns <view>__<feature>."),
-        click.option("--event-timestamps", is_flag=True, help="Add the event time that each view's values came from."),
-        click.option("--statuses", is_flag=True, help="Add why a value is null."),
+        column_options,
     ]
     for option in reversed(options):
         command = option(command)
@@ -109,8 +101,7 @@ def explain(project: Project, /, **request: Any) -> None:
 
 
 def _job(store: FeatureStore, *, labels: str | None, features: tuple[str, ...], **options: Any) -> Any:
-    references = [each.strip() for group in features for each in group.split(",") if each.strip()]
-    return store.get_historical_features(_labels(labels), references, **options)
+    return store.get_historical_features(_labels(labels), listed(features), **options)
 
 
 def _labels(text: str | None) -> Any:

@@ -13,7 +13,7 @@ from featurestore.planning.scans import Read
 from featurestore.planning.training import TrainingPlan, ViewJoin
 from featurestore.windows.kernel import result_type
 
-__all__ = ["AVAILABLE", "CREATED", "EVENT", "KEY", "OpenPlan", "OpenRead", "open_plan"]
+__all__ = ["AVAILABLE", "CREATED", "EVENT", "KEY", "OpenPlan", "OpenRead", "open_plan", "require_distinct"]
 
 EVENT, CREATED, AVAILABLE, KEY = "__fs_event", "__fs_created", "__fs_available", "__fs_key_"
 """Names of the normal columns: UTC microseconds, and keys of the type common with the labels."""
@@ -145,7 +145,11 @@ def _check_renames(read: Read, columns: Sequence[str]) -> None:
     for column in renames:
         if column not in columns:
             raise MissingColumnError.among(column, columns, where=where)
-    names = [renames.get(column, column) for column in columns]
+    require_distinct([renames.get(column, column) for column in columns], where)
+
+
+def require_distinct(names: Sequence[str], where: str) -> None:
+    """Refuse a field mapping after which two columns of ``where`` have one name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ColumnClashError(

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from featurestore.errors import FeatureStoreError, FrameError
+from featurestore.errors import FeatureStoreError
 from featurestore.frames.columns import add_column
-from featurestore.frames.typed import as_declared, polars_type
+from featurestore.frames.typed import polars_type
 from featurestore.planning.columns import ColumnStep, plan_columns
 from featurestore.planning.computing import Applied, Computed, Computing, Step
 from featurestore.planning.serving import ServingPlan
@@ -154,15 +154,8 @@ def _inputs(step: Computed, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _request(values: pl.Series, declared: Any, step: Computed) -> pl.Series:
-    try:
-        return as_declared(values, declared)
-    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-        raise FrameError(
-            f"column {values.name!r} is not what {step.called} takes from the request",
-            found=f"{values.dtype}: {str(error).partition(chr(10))[0]}",
-            expected=str(declared),
-            fix="convert the column, or declare its type in the RequestSource",
-        ) from error
+    what = f"column {values.name!r} is not what {step.called} takes from the request"
+    return on_demand.typed(values, declared, what, fix="convert the column, or declare its type in the RequestSource")
 
 
 # ---- column functions --------------------------------------------------------------------------------------------
@@ -202,15 +195,8 @@ def _column(session: Session, step: ColumnStep, seen: pl.DataFrame, fail: Fail |
     declared = declared_type(step.feature, annotated=False)
     if declared is None:
         return values
-    try:
-        return as_declared(values, declared)
-    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
-        raise FrameError(
-            f"column function {step.feature.qualified_name!r} returned another type than it declares",
-            found=f"{values.dtype}: {str(error).partition(chr(10))[0]}",
-            expected=str(declared),
-            fix="declare the type that the function returns, or convert there",
-        ) from error
+    what = f"column function {step.feature.qualified_name!r} returned another type than it declares"
+    return on_demand.typed(values, declared, what)
 
 
 def _singly(step: Applied, one: ColumnStep, seen: pl.DataFrame, make: Any, fail: Fail) -> pl.Series:

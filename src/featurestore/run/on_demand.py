@@ -16,7 +16,9 @@ from featurestore.frames.typed import as_declared, polars_type, typed_series
 from featurestore.run.failing import Fail, computation_error, first_failing
 from featurestore.run.plain import by_lists, by_rows
 
-__all__ = ["compute", "polars_type", "requested_types", "stacked"]
+__all__ = ["compute", "polars_type", "requested_types", "stacked", "typed"]
+
+_RETURNED = "declare the type that the function returns, or convert there"
 
 
 def compute(view: OnDemandFeatureView, inputs: pl.DataFrame, fail: Fail | None = None) -> pl.DataFrame:
@@ -124,15 +126,20 @@ def _in_order(view: OnDemandFeatureView, value: Any, height: int) -> Any:
 
 
 def _typed(view: OnDemandFeatureView, column: pl.Series, declared: AnyType) -> pl.Series:
+    return typed(column, declared, f"{_name(view)} returned {column.name!r} of another type than it declares")
+
+
+def typed(column: pl.Series, declared: AnyType, what: str, fix: str = _RETURNED) -> pl.Series:
+    """Return a column in the type that is declared for it.
+
+    Raises:
+        FrameError: ``what`` is wrong, where the column holds something else.
+    """
     try:
         return as_declared(column, declared)
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        raise FrameError(
-            f"{_name(view)} returned {column.name!r} of another type than it declares",
-            found=f"{column.dtype}: {str(error).partition(chr(10))[0]}",
-            expected=str(declared),
-            fix="declare the type that the function returns, or convert there",
-        ) from error
+        found = f"{column.dtype}: {str(error).partition(chr(10))[0]}"
+        raise FrameError(what, found=found, expected=str(declared), fix=fix) from error
 
 
 def _name(view: OnDemandFeatureView) -> str:

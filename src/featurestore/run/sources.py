@@ -17,7 +17,8 @@ import polars as pl
 
 from featurestore.declare.source import FileSource
 from featurestore.engines import _times
-from featurestore.errors import ColumnClashError, ConfigurationError, FrameError, MissingColumnError
+from featurestore.engines._sources import require_distinct
+from featurestore.errors import ConfigurationError, FrameError, MissingColumnError
 from featurestore.planning.scans import Extent, Scan
 from featurestore.run import objects, tables
 from featurestore.run.extents import lines_of
@@ -403,14 +404,7 @@ def _named(source: FileSource, schema: pl.Schema) -> pl.Schema:
         if column not in schema:
             raise MissingColumnError.among(column, schema.names(), where=f"{where}, which maps it")
     names = [_renamed(source, column) for column in schema]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ColumnClashError(
-            f"the field mapping of {where} gives two columns one name",
-            found=", ".join(twice),
-            expected="names that differ",
-            fix="map the other column of that name to another one, too",
-        )
+    require_distinct(names, where)
     return pl.Schema(zip(names, schema.dtypes(), strict=True))
 
 
