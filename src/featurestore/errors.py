@@ -179,7 +179,7 @@ class MissingColumnError(FrameError):
         """Build the error for a ``column`` missing ``where``, from the columns that are there."""
         names = list(columns)
         near = closest(column, names)
-        hint = f"did you mean {near!r}?" if near else f"add a column {column!r}"
+        hint = f"did you mean {near!r}? Then give both one name" if near else f"add a column {column!r}"
         found = ", ".join(names) or "no columns"
         return cls(f"no column {column!r} in {where}", found=found, expected=column, fix=hint)
 

@@ -35,6 +35,13 @@ def test_help_lists_every_command_with_a_line(tmp_path: Path) -> None:
     assert all(f"\n  {name} " in done.out for name in app.list_commands(None))  # type: ignore[arg-type]  # No context is needed.
 
 
+def test_the_reference_names_every_command() -> None:
+    page = (SOURCES.parent / "docs" / "reference" / "cli.md").read_text()
+    kinds = page[page.index("KIND is ") :].splitlines()[0]
+    unsaid = [name for name in app.list_commands(None) if f"| `{name}" not in page and f"`{name}`" not in kinds]  # type: ignore[arg-type]  # No context is needed.
+    assert not unsaid
+
+
 @pytest.mark.parametrize("name", app.list_commands(None))  # type: ignore[arg-type]  # No context is needed.
 def test_the_help_of_a_command_has_an_example(name: str) -> None:
     command = app.get_command(None, name)  # type: ignore[arg-type]  # No context is needed.

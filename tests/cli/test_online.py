@@ -14,8 +14,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from featurestore import FeatureStore, FeatureView, Field, PushSource, agg, types
+from featurestore.cli import output
+from featurestore.cli.app import app
 from tests.cli.commands import SOURCES, run
 
 
@@ -64,6 +67,15 @@ def test_lines_between_tabs_are_for_pipes(shop: Path, span: tuple[str, str]) -> 
     done = run(shop, "materialize-incremental", span[1])
     assert [len(row) for row in done.rows] == [6] * len(done.rows)
     assert "driver_hourly_stats" in [row[0] for row in done.rows]
+
+
+def test_on_a_terminal_times_are_to_the_second(
+    shop: Path, span: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "sys", type("Terminal", (), {"stdout": type("", (), {"isatty": lambda: True})}))
+    shown = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["-c", str(shop), "materialize-incremental", span[1]]).output
+    first, last = (time.replace("T", " ").removesuffix("Z") for time in span)
+    assert shown.splitlines()[1].split()[1:5] == [*first.split(), *last.split()]
 
 
 def test_a_dry_run_writes_nothing(shop: Path, span: tuple[str, str]) -> None:

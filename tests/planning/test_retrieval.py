@@ -92,6 +92,12 @@ def test_an_unknown_view_is_an_error_that_suggests_the_nearest() -> None:
         asked_for("stat:a", Known(views={"stats": view()}))
 
 
+def test_a_feature_without_its_view_is_an_error_that_says_whose_it_is() -> None:
+    known = Known({"stats": view(), "other": view("other", "a")}, (function("recent", schema={"a": types.Int64}),))
+    with pytest.raises(UnknownNameError, match="ask for 'stats:a' or 'other:a' or 'recent:a'"):
+        asked_for("a", known)
+
+
 def test_an_unknown_feature_is_an_error_that_lists_those_there_are() -> None:
     with pytest.raises(UnknownNameError, match="one of: a, b, c"):
         asked_for("stats:z", Known(views={"stats": view()}))

@@ -152,6 +152,7 @@ def test_the_rows_that_are_left_out_are_the_nearest_of_each_reason() -> None:
         "is at or after the end of the window": 1,
         "happens after the time": 50,
     }
+    assert "left out     is outside of the window: too old (48), is at" in str(found)
 
 
 @pytest.mark.parametrize(

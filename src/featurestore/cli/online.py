@@ -96,8 +96,8 @@ def _print(done: Sequence[Any], *, dry_run: bool, as_json: bool) -> None:
 
 
 def _row(one: Any) -> tuple[object, ...]:
-    start = "nothing missing" if one.start is None else one.start.isoformat()
-    return one.view, start, one.end.isoformat(), one.rows, one.keys, f"{one.seconds:.2f}"
+    start = "nothing missing" if one.start is None else one.start
+    return one.view, start, one.end, one.rows, one.keys, f"{one.seconds:.2f}"
 
 
 @contextmanager

@@ -48,13 +48,20 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_text(value)) for value in row))
+        table.add_row(*(Text(_short(value)) for value in row))
     Console().print(table)
+
+
+def _short(value: object) -> str:
+    """Return what people read: times to the second, as tables of times are wide enough."""
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else _text(value)
 
 
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, tuple | list):
         return ", ".join(map(_text, value))
     if isinstance(value, Mapping):

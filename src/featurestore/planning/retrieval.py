@@ -184,6 +184,9 @@ def _asked(reference: object, known: Known) -> Iterable[Asked]:
             return [Asked(function, function.name)]
 
 
+_UNAPPLIED = "apply the view, or import the module that registers the function"
+
+
 def _named(name: str, known: Known) -> Asked:
     view = known.views.get(name)
     if view is not None:
@@ -194,7 +197,9 @@ def _named(name: str, known: Known) -> Asked:
         raise
     except UnknownNameError as error:
         names = {*known.views, *known.services, *(feature.name for feature in known.functions)}
-        fix = "apply the view, or import the module that registers the function"
+        named = (*known.views.values(), *known.functions)
+        owners = [f"'{each.name}:{name}'" for each in named if name in _declared(each)]
+        fix = f"ask for {' or '.join(owners)}" if owners else _UNAPPLIED
         raise UnknownNameError.among("feature view, function or service", name, names, fix=fix) from error
     return Asked(feature, feature.name)
 

@@ -98,7 +98,7 @@ def read_labels(value: Any, *, sources: Mapping[str, FileSource], base: Path) ->
             "labels of an unknown kind",
             found=describe(value),
             expected=_KINDS,
-            fix="make a frame of it, such as pl.DataFrame(...)" if kind is Kind.MAPPING else None,
+            fix="make a frame of it, such as pl.DataFrame(...)" if isinstance(value, (Mapping, list)) else None,
         )
     normal = _normal(value, kind)
     frame = normal.frame.lazy().collect()

@@ -120,7 +120,7 @@ class Explanation:
         yield from (f"  {'counted' if number == 0 else '':<12} {one}" for number, one in enumerate(self.events))
         yield from (f"  {'not counted' if number == 0 else '':<12} {one}" for number, one in enumerate(self.others))
         if sum(self.left_out.values()) > len(self.others):
-            yield f"  left out     {', '.join(f'{count:,} {why}' for why, count in self.left_out.items())}"
+            yield f"  left out     {', '.join(f'{why} ({count:,})' for why, count in self.left_out.items())}"
         if self.source:
             yield f"  source       {self.source}"
         if self.code:
