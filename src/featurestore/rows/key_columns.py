@@ -1,4 +1,4 @@
-"""The bytes of join keys on whole columns: `featurestore.rows.keys`, many values at a time."""
+"""The bytes of join keys on whole columns: `featurestore.rows.key_parts`, many values at a time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 
 from featurestore.errors import FrameError
-from featurestore.rows import keys
+from featurestore.rows import key_parts
+from featurestore.rows.key_parts import Part
 from featurestore.rows.types import base_of, polars_dtype
 
 __all__ = ["block", "parts"]
 
-Part = bytes | None
 _TEXTUAL = (pl.String, pl.Categorical, pl.Enum)
 _NANOS = {"ns": 1, "us": 1000, "ms": 1_000_000}
 
@@ -51,13 +51,13 @@ def _numbers_of(column: pl.Series, target: pl.DataType) -> tuple[pl.Series, byte
         return None
     if dtype.is_integer():
         narrow = column.cast(pl.Int64, strict=False)
-        return None if narrow.has_nulls() else (narrow, keys._INTEGER, ">i8")
+        return None if narrow.has_nulls() else (narrow, key_parts.INTEGER, ">i8")
     if isinstance(dtype, pl.Date):
-        return column.cast(pl.Int64), keys._DATE, ">i8"
+        return column.cast(pl.Int64), key_parts.DATE, ">i8"
     if isinstance(dtype, pl.Boolean):
-        return column.cast(pl.UInt8), keys._BOOLEAN, "u1"
+        return column.cast(pl.UInt8), key_parts.BOOLEAN, "u1"
     if isinstance(dtype, pl.Datetime) and dtype.time_unit == "us":
-        return column.to_physical(), keys._MICROS, ">i8"
+        return column.to_physical(), key_parts.MICROS, ">i8"
     return None
 
 
@@ -74,7 +74,7 @@ def _kind(dtype: pl.DataType) -> str:
 
 def _numbers(column: pl.Series, text: str) -> list[Part]:
     if isinstance(column.dtype, pl.Decimal):
-        return _decimals(column, fractions=keys.has_places(text))
+        return _decimals(column, fractions=key_parts.has_places(text))
     if not column.dtype.is_float():
         return _integers(column)
     return _floats(column.cast(pl.Float64), fractions=base_of(text).startswith("Float"))
@@ -83,28 +83,28 @@ def _numbers(column: pl.Series, text: str) -> list[Part]:
 def _integers(column: pl.Series) -> list[Part]:
     narrow = column.cast(pl.Int64, strict=False)
     if narrow.null_count() == column.null_count():
-        return _tagged(narrow, keys._INTEGER, ">i8")
-    return [None if value is None else keys.integer_part(value) for value in column.to_list()]
+        return _tagged(narrow, key_parts.INTEGER, ">i8")
+    return [None if value is None else key_parts.integer_part(value) for value in column.to_list()]
 
 
 def _floats(column: pl.Series, *, fractions: bool) -> list[Part]:
     whole = pl.select(pl.when(column.is_finite() & (column == column.round(0))).then(column)).to_series()
     as_integers = whole.cast(pl.Int64, strict=False)
     if as_integers.null_count() == column.null_count():
-        return _tagged(as_integers, keys._INTEGER, ">i8")
-    return [None if value is None else keys.float_part(value, fractions=fractions) for value in column.to_list()]
+        return _tagged(as_integers, key_parts.INTEGER, ">i8")
+    return [None if value is None else key_parts.float_part(value, fractions=fractions) for value in column.to_list()]
 
 
 def _decimals(column: pl.Series, *, fractions: bool) -> list[Part]:
-    return [None if value is None else keys.decimal_part(value, fractions=fractions) for value in column.to_list()]
+    return [None if value is None else key_parts.decimal_part(value, fractions=fractions) for value in column.to_list()]
 
 
 def _texts(column: pl.Series, _: str) -> list[Part]:
-    return _prefixed(column.cast(pl.String).cast(pl.Binary), keys._TEXT)
+    return _prefixed(column.cast(pl.String).cast(pl.Binary), key_parts.TEXT)
 
 
 def _binaries(column: pl.Series, _: str) -> list[Part]:
-    return _prefixed(column, keys._BINARY)
+    return _prefixed(column, key_parts.BINARY)
 
 
 def _prefixed(column: pl.Series, tag: bytes) -> list[Part]:
@@ -114,15 +114,15 @@ def _prefixed(column: pl.Series, tag: bytes) -> list[Part]:
 
 
 def _booleans(column: pl.Series, _: str) -> list[Part]:
-    return _tagged(column.cast(pl.UInt8), keys._BOOLEAN, "u1")
+    return _tagged(column.cast(pl.UInt8), key_parts.BOOLEAN, "u1")
 
 
 def _dates(column: pl.Series, _: str) -> list[Part]:
-    return _tagged(column.cast(pl.Int64), keys._DATE, ">i8")
+    return _tagged(column.cast(pl.Int64), key_parts.DATE, ">i8")
 
 
 def _times(column: pl.Series, _: str) -> list[Part]:
-    return _tagged(column.cast(pl.Int64), keys._TIME, ">i8")
+    return _tagged(column.cast(pl.Int64), key_parts.TIME, ">i8")
 
 
 def _instants(column: pl.Series, _: str) -> list[Part]:
@@ -130,9 +130,9 @@ def _instants(column: pl.Series, _: str) -> list[Part]:
     numbers = column.to_physical()
     micros = _in_micros(numbers, column.dtype.time_unit)
     if micros is not None:
-        return _tagged(micros, keys._MICROS, ">i8")
+        return _tagged(micros, key_parts.MICROS, ">i8")
     factor = _NANOS[column.dtype.time_unit]
-    return [None if value is None else keys.instant_part(value * factor) for value in numbers.to_list()]
+    return [None if value is None else key_parts.instant_part(value * factor) for value in numbers.to_list()]
 
 
 def _in_micros(numbers: pl.Series, unit: str) -> pl.Series | None:
@@ -148,7 +148,7 @@ def _durations(column: pl.Series, _: str) -> list[Part]:
     assert isinstance(column.dtype, pl.Duration)
     factor = _NANOS[column.dtype.time_unit]
     numbers = column.to_physical().to_list()
-    return [None if value is None else keys.duration_part(value * factor) for value in numbers]
+    return [None if value is None else key_parts.duration_part(value * factor) for value in numbers]
 
 
 def _tagged(column: pl.Series, tag: bytes, number: str) -> list[Part]:
