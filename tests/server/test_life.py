@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.cli.commands import run
 from tests.server.servers import FeatureServer, running, sample, until
 
 BODY = json.dumps({"features": ["stats:trips"], "entities": {"driver_id": [1]}}).encode()
@@ -179,6 +180,19 @@ def test_tls_keeps_what_is_said_between_the_two(served: Path, tmp_path: Path) ->
         plain.close()
 
 
+def test_a_certificate_that_does_not_go_with_its_key_is_an_error(served: Path, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    for name in ("one", "other"):
+        authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(tmp_path / f"{name}.pem")
+    (tmp_path / "empty.pem").touch()
+    for other in ("other", "empty"):
+        done = run(
+            served, "serve", "--tls-cert", str(tmp_path / "one.pem"), "--tls-key", str(tmp_path / f"{other}.pem")
+        )
+        assert done.status == 1
+        assert "cannot use the certificate and its key" in done.err
+
+
 def test_the_log_says_who_asked_what_and_never_a_value(server: FeatureServer) -> None:
     body = {"features": ["stats:trips"], "entities": {"driver_id": ["a-name-that-is-a-value"]}}
     refused = server.post("/get-online-features", body, x_request_id="logged-1")
@@ -201,8 +215,6 @@ def test_the_log_says_who_asked_what_and_never_a_value(server: FeatureServer) ->
 
 
 def test_a_port_that_is_taken_is_an_error(server: FeatureServer, served: Path) -> None:
-    from tests.cli.commands import run
-
     done = run(served, "serve", "--port", str(server.port))
     assert done.status == 1
     assert "cannot listen there" in done.err

@@ -37,6 +37,38 @@ def test_a_body_that_is_no_json_is_400(server: FeatureServer) -> None:
             _error(answer, 400, "RequestError")
 
 
+@pytest.mark.parametrize("path", [READ, "/v1/features:read", "/push", "/write-to-online-store", "/materialize"])
+def test_lists_in_lists_without_end_are_400(server: FeatureServer, path: str) -> None:
+    with server.client() as client:
+        content = b'{"extra": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+        answer = client.post(path, content=content, headers={"content-type": "application/json"})
+    _error(answer, 400, "RequestError")
+
+
+def test_a_request_that_breaks_off_is_no_failure_of_the_server(server: FeatureServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.putrequest("POST", "/push")
+    for name, text in {"content-type": "application/json", "content-length": "100", "x-request-id": "left"}.items():
+        connection.putheader(name, text)
+    connection.endheaders(b"{")
+    connection.close()
+    until(lambda: any(line.get("request_id") == "left" for line in server.log), server)
+    assert [line["status"] for line in server.log if line.get("request_id") == "left"] == [400]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
+def test_a_request_that_is_refused_before_its_body_is_read_costs_no_connection(
+    server: FeatureServer, kind: str
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("POST", READ if kind == "text/plain" else "/nowhere", b" " * 15_000, {"content-type": kind})
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status in {404, 415}
+    assert not answer.will_close
+    connection.close()
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -22,6 +22,10 @@ def _rows(driver: int, rating: float) -> dict[str, list[Any]]:
     return {"driver_id": [driver], "event_timestamp": ["2024-05-01T00:00:00Z"], "rating": [rating], "note": ["x"]}
 
 
+def _nested(depth: int) -> list[Any]:
+    return [_nested(depth - 1)] if depth else []
+
+
 def test_a_push_is_read_at_once_and_answered_as_feast_does(server: FeatureServer, served: Path) -> None:
     answer = server.post("/push", {"push_source_name": "rated", "df": _rows(1, 2.5), "to": "online_and_offline"})
     assert (answer.status_code, answer.content) == (200, b"")
@@ -63,6 +67,7 @@ def test_a_write_reaches_the_online_store_alone(server: FeatureServer) -> None:
         ({"df": _rows(1, 1.0) | {"event_timestamp": ["2999-01-01"]}}, 422, "FrameError"),
         ({"df": _rows(1, 1.0) | {"rating": ["much"]}}, 422, "FrameError"),
         ({"df": {}}, 422, "MissingColumnError"),
+        ({"df": _rows(1, 1.0) | {"rating": [_nested(500)]}}, 422, "RequestError"),
     ],
 )
 def test_rows_that_cannot_stand_are_refused(
@@ -84,9 +89,10 @@ def test_materializing_publishes_and_is_answered_as_feast_does(tmp_path: Path) -
     with running(folder, tmp_path / "log") as server:
         body = {"features": ["secret:salary"], "rows": [{"driver_id": 1}]}
         assert server.post("/v1/features:read", body).json()["rows"][0]["salary"] is None
-        ranges = {"start_ts": "2000-01-01T00:00:00", "end_ts": "2001-01-01T00:00:00Z", "feature_views": ["secret"]}
-        answer = server.post("/materialize", ranges)
-        assert (answer.status_code, answer.content) == (200, b"null")
+        for start in ("2000-01-01T00:00:00", "2000-01-01 00:00:00+02:00", "2000-01-01"):
+            ranges = {"start_ts": start, "end_ts": "2001-01-01", "feature_views": ["secret"]}
+            answer = server.post("/materialize", ranges)
+            assert (answer.status_code, answer.content) == (200, b"null")
         assert server.post("/v1/features:read", body).json()["rows"][0]["salary"] is None
         (done,) = server.post("/materialize-incremental", {"feature_views": ["secret"]}, **TELL).json()
         assert (done["view"], done["keys"]) == ("secret", 2)
@@ -104,6 +110,8 @@ def test_materializing_publishes_and_is_answered_as_feast_does(tmp_path: Path) -
         ({"start_ts": "2024-01-01T00:00:00Z"}, 422),
         ({"start_ts": "2024-01-02T00:00:00Z", "end_ts": "2024-01-01T00:00:00Z"}, 422),
         ({"start_ts": "soon", "end_ts": "2024-01-01T00:00:00Z"}, 422),
+        ({"start_ts": "0001-01-01T00:00:00+10:00", "end_ts": "2024-01-01T00:00:00Z"}, 422),
+        ({"start_ts": 20240101, "end_ts": "2024-01-01T00:00:00Z"}, 422),
         ({"start_ts": "2024-01-01T00:00:00Z", "end_ts": "2024-01-02T00:00:00Z", "feature_views": ["stat"]}, 404),
     ],
 )

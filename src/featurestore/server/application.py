@@ -23,7 +23,7 @@ from featurestore.server.problems import Problem, as_json, problem_of
 from featurestore.server.reading import Reading
 from featurestore.server.requests import JSON, Call
 from featurestore.server.routes import ROUTES, Answer, Route
-from featurestore.server.rsgi import HTTPProtocol, Scope
+from featurestore.server.rsgi import HTTPProtocol, Scope, protocol_closed
 from featurestore.server.telling import Telling
 from featurestore.server.writing import Writing
 
@@ -152,7 +152,10 @@ class Application:
             problem = self._problem(error, call)
             status, body = problem.status, as_json(problem, number)
             said += problem.headers
-        self._running.pop(call, None)
+            self._running.pop(call, None)
+            await call.pass_over(self.options.limits)
+        else:
+            self._running.pop(call, None)
         for failure in call.failures:
             self._log_failure(failure.__cause__ or failure, call)
         if self.telling.draining:
@@ -197,6 +200,8 @@ class Application:
                 raise error
             error = TimeoutError()
         assert isinstance(error, Exception)
+        if isinstance(error, protocol_closed()):
+            error = Problem(400, "RequestError", "the request broke off", expected="a body as long as its headers say")
         problem = problem_of(error)
         if isinstance(error, StoreUnavailableError):
             self._count_failure(error)

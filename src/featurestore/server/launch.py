@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -129,6 +130,22 @@ def _require_files(options: ServeOptions) -> None:
             found="one of them",
             expected="--tls-cert and --tls-key",
         )
+    if options.tls_certificate is not None:
+        _require_pair(options.tls_certificate, options.tls_key)
+
+
+def _require_pair(certificate: Path, key: Path | None) -> None:
+    """Try certificate and key: what granian says of them is a traceback."""
+    try:
+        # A password is not asked for on the terminal of a server.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            "TLS cannot use the certificate and its key",
+            found=f"{certificate} and {key}: {type(error).__name__}",
+            expected="a certificate chain in PEM, and the private key of its first certificate, without a password",
+            fix="openssl x509 -noout -pubkey -in <cert> and openssl pkey -pubout -in <key> have to print the same",
+        ) from error
 
 
 def _require_free(options: ServeOptions) -> None:

@@ -15,7 +15,7 @@ from featurestore.server.guard import forbidden
 from featurestore.server.metrics import Counts, ViewCounts
 from featurestore.server.options import Limits
 from featurestore.server.problems import Problem
-from featurestore.server.requests import ARROW, JSON, Call, FeastRead, Read, require_rows
+from featurestore.server.requests import ARROW, JSON, Call, FeastRead, Read, decoded, require_rows
 from featurestore.server.routes import Answer
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Reading:
 
     async def feast(self, call: Call) -> Answer:
         """``POST /get-online-features``: Feast's form."""
-        asked = _feast.decode(await call.body(self._limits))
+        asked = decoded(_feast, await call.body(self._limits))
         entities = asked.entities
         height = 0
         for values in entities.values():
@@ -105,7 +105,7 @@ class Reading:
 
     async def rows(self, call: Call) -> Answer:
         """``POST /v1/features:read``: rows."""
-        asked = _rows.decode(await call.body(self._limits))
+        asked = decoded(_rows, await call.body(self._limits))
         require_rows(call, len(asked.rows), self._limits)
         question = self._questions.get(_key(asked)) or await self._question(asked)
         response, _ = await self._read(question, asked.rows, call.access)

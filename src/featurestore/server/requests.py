@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+import asyncio
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from featurestore.server.access import ANYBODY, Access
 from featurestore.server.options import Limits
 from featurestore.server.problems import Problem
-from featurestore.server.rsgi import HTTPProtocol, Scope
+from featurestore.server.rsgi import HTTPProtocol, Scope, protocol_closed
 
 __all__ = [
     "ARROW",
@@ -22,8 +23,13 @@ __all__ = [
     "Push",
     "Read",
     "Write",
+    "decoded",
     "require_rows",
 ]
+
+Moment = Annotated[str, msgspec.Meta(description="ISO 8601. Naive means UTC, and a date alone its midnight.")]
+
+_Form = TypeVar("_Form")
 
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
@@ -68,8 +74,8 @@ class Write(msgspec.Struct):
 class Materialize(msgspec.Struct):
     """Body of materializing a range of time."""
 
-    start_ts: datetime | None = None
-    end_ts: datetime | None = None
+    start_ts: Moment | None = None
+    end_ts: Moment | None = None
     feature_views: list[str] | None = None
     disable_event_timestamp: bool = False
 
@@ -77,7 +83,7 @@ class Materialize(msgspec.Struct):
 class MaterializeIncremental(msgspec.Struct):
     """Body of materializing what is missing."""
 
-    end_ts: datetime | None = None
+    end_ts: Moment | None = None
     feature_views: list[str] | None = None
 
 
@@ -89,7 +95,7 @@ class Call:
         protocol: gives its body.
     """
 
-    __slots__ = ("access", "failures", "headers", "id", "overdue", "protocol", "rows", "scope")
+    __slots__ = ("access", "failures", "headers", "id", "overdue", "protocol", "rows", "scope", "unread")
 
     def __init__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         self.scope = scope
@@ -99,6 +105,8 @@ class Call:
         self.access: Access = ANYBODY
         self.rows = 0
         self.overdue = False
+        self.unread = True
+        """Whether nobody has asked for the body."""
         self.failures: tuple[BaseException, ...] = ()
         """What functions of features failed with, for the log."""
 
@@ -120,11 +128,24 @@ class Call:
                 fix="send the header content-type: application/json",
             )
         length = self.headers.get("content-length")
-        if length is None:
-            return await self._in_parts(limits.body)
-        if int(length) > limits.body:
+        if length is not None and int(length) > limits.body:
             raise _too_large(f"{length} bytes", limits.body)
-        return await self.protocol()
+        self.unread = False
+        return await (self._in_parts(limits.body) if length is None else self.protocol())
+
+    async def pass_over(self, limits: Limits) -> None:
+        """Read a body that nobody asked for and forget it, unless it is too large.
+
+        An answer that overtakes the body costs the connection, and over HTTP/2 some clients lose the answer as well.
+        """
+        if self.unread and int(self.headers.get("content-length") or 0) <= limits.body:
+            self.unread, size = False, 0
+            with suppress(protocol_closed(), TimeoutError):
+                async with asyncio.timeout(limits.seconds):
+                    async for part in self.protocol:
+                        size += len(part)
+                        if size > limits.body:
+                            return
 
     async def _in_parts(self, most: int) -> bytes:
         parts, size = [], 0
@@ -139,6 +160,20 @@ class Call:
         """Return whether an Arrow stream is asked for."""
         accept = self.headers.get("accept")
         return accept is not None and ARROW in accept
+
+
+def decoded(decoder: msgspec.json.Decoder[_Form], body: bytes) -> _Form:
+    """Return what a body says.
+
+    Raises:
+        Problem: lists in lists in lists, and so on (400).
+    """
+    try:
+        return decoder.decode(body)
+    except RecursionError as error:
+        raise Problem(
+            400, "RequestError", "the request's body is nested too deeply", expected="lists of values"
+        ) from error
 
 
 def _too_large(found: str, most: int) -> Problem:

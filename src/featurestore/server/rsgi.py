@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-__all__ = ["HTTPProtocol", "Headers", "Scope"]
+__all__ = ["HTTPProtocol", "Headers", "Scope", "protocol_closed"]
 
 
 class Headers(Protocol):
@@ -37,3 +37,11 @@ class HTTPProtocol(Protocol):
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Answer."""
         ...
+
+
+def protocol_closed() -> type[Exception]:
+    """Return what is raised where a client went away before its request was whole."""
+    from granian import rsgi
+
+    found: type[Exception] = rsgi.ProtocolClosed  # type: ignore[attr-defined]  # It is imported there from Rust.
+    return found

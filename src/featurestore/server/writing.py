@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,16 @@ from featurestore.server.guard import forbidden
 from featurestore.server.metrics import Counts
 from featurestore.server.options import Limits
 from featurestore.server.problems import Problem
-from featurestore.server.requests import JSON, Call, Materialize, MaterializeIncremental, Push, Write, require_rows
+from featurestore.server.requests import (
+    JSON,
+    Call,
+    Materialize,
+    MaterializeIncremental,
+    Push,
+    Write,
+    decoded,
+    require_rows,
+)
 from featurestore.server.routes import Answer
 
 if TYPE_CHECKING:
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Writing"]
 
 _MODES = ("both", "online", "offline", "online_and_offline")
+_DEEPEST = 32
+"""Lists in lists that are read as rows; the time that takes grows with the fourth power."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 _push = msgspec.json.Decoder(Push)
@@ -50,7 +61,7 @@ class Writing:
 
     async def push(self, call: Call) -> Answer:
         """``POST /push``."""
-        asked = _push.decode(await call.body(self._limits))
+        asked = decoded(_push, await call.body(self._limits))
         self._require(call, asked.push_source_name, asked.df)
         if asked.to not in _MODES:
             raise Problem(
@@ -68,7 +79,7 @@ class Writing:
 
     async def write(self, call: Call) -> Answer:
         """``POST /write-to-online-store``."""
-        asked = _write.decode(await call.body(self._limits))
+        asked = decoded(_write, await call.body(self._limits))
         self._require(call, asked.feature_view_name, asked.df)
         result = await asyncio.to_thread(self._store.write_to_online_store, asked.feature_view_name, asked.df)
         self._count(asked.feature_view_name, call.rows)
@@ -78,8 +89,8 @@ class Writing:
         """``POST /materialize``."""
         _require_admin(call)
         async with asyncio.timeout(self._limits.seconds):
-            asked = _materialize.decode(await call.body(self._limits))
-        start, end = asked.start_ts, asked.end_ts
+            asked = decoded(_materialize, await call.body(self._limits))
+        start, end = _instant("start_ts", asked.start_ts), _instant("end_ts", asked.end_ts)
         if asked.disable_event_timestamp:
             start, end = _FIRST, end or self._store.clock.now()
         if start is None or end is None:
@@ -90,7 +101,7 @@ class Writing:
                 found="no start_ts" if start is None else "no end_ts",
                 expected='"start_ts" and "end_ts" in ISO 8601, or "disable_event_timestamp": true for everything',
             )
-        if _utc(start) > _utc(end):
+        if start > end:
             raise Problem(
                 422,
                 "RequestError",
@@ -105,10 +116,9 @@ class Writing:
         """``POST /materialize-incremental``."""
         _require_admin(call)
         async with asyncio.timeout(self._limits.seconds):
-            asked = _incremental.decode(await call.body(self._limits))
-        return await self._materialized(
-            call, lambda: self._store.materialize_incremental(asked.end_ts, asked.feature_views)
-        )
+            asked = decoded(_incremental, await call.body(self._limits))
+        end, views = _instant("end_ts", asked.end_ts), asked.feature_views
+        return await self._materialized(call, lambda: self._store.materialize_incremental(end, views))
 
     # ---- how -----------------------------------------------------------------------------------------------------
 
@@ -123,6 +133,10 @@ class Writing:
                 expected="a value in each for every row",
             )
         require_rows(call, max(heights, default=0), self._limits)
+        if any(map(_is_deep, df.values())):
+            raise Problem(
+                422, "RequestError", "the values of df are nested too deeply", expected=f"at most {_DEEPEST} levels"
+            )
 
     def _count(self, name: str, rows: int) -> None:
         self._counts.pushed[name] = self._counts.pushed.get(name, 0) + rows
@@ -146,5 +160,18 @@ def _done(call: Call, result: Any, body: bytes) -> Answer:
     return 200, JSON if body else "", body
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+def _instant(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        expected = "ISO 8601, such as 2024-05-01T10:00:00Z or 2024-05-01, in the years 1 to 9999"
+        raise Problem(422, "RequestError", f"{name} is no time", found=repr(text), expected=expected) from error
+
+
+def _is_deep(values: Iterable[Any], left: int = _DEEPEST) -> bool:
+    """Return whether values lie in values further than any type goes."""
+    inner = (each.values() if isinstance(each, dict) else each for each in values if isinstance(each, dict | list))
+    return left == 0 or any(_is_deep(each, left - 1) for each in inner)
