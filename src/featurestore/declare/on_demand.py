@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from featurestore.declare.brief import brief
-from featurestore.declare.entity import Field
+from featurestore.declare.entity import Field, fields_of
 from featurestore.declare.naming import require_name
 from featurestore.declare.source import RequestSource
 from featurestore.declare.view import FeatureView, Projection
+from featurestore.dtypes import AnyType
 from featurestore.errors import RegistrationError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class OnDemandFeatureView:
 def on_demand_feature_view(
     *,
     sources: Sequence[Input],
-    schema: Sequence[Field],
+    schema: Sequence[Field] | Mapping[str, AnyType],
     name: str | None = None,
     mode: Mode = "pandas",
     singleton: bool = False,
@@ -69,7 +70,7 @@ def on_demand_feature_view(
     Args:
         sources: whose columns the function gets: views, projections, registered functions, other on-demand views, and
             `RequestSource`s for fields of the request.
-        schema: the features that it returns.
+        schema: the features that it returns, or ``{name: type}``.
         name: the function's by default.
         mode: what the function computes with: ``"python"``, ``"pandas"`` or ``"polars"``.
         singleton: whether a python function gets and returns one row instead of lists.
@@ -97,10 +98,11 @@ def on_demand_feature_view(
     """
     if mode not in _MODES:
         raise RegistrationError("no such mode", found=repr(mode), expected=", ".join(_MODES))
-    if not schema or not sources:
+    fields = fields_of(schema)
+    if not fields or not sources:
         raise RegistrationError(
             "an on-demand feature view needs sources and a schema",
-            found=f"{len(sources)} sources, {len(schema)} features",
+            found=f"{len(sources)} sources, {len(fields)} features",
             expected="at least one of each",
         )
 
@@ -113,7 +115,7 @@ def on_demand_feature_view(
         )
 
     if write_to_online_store:
-        _require_stored(name or "", sources, schema)
+        _require_stored(name or "", sources, fields)
 
     def declare(function: Callable[..., Any]) -> OnDemandFeatureView:
         chosen = name or function.__name__
@@ -121,7 +123,7 @@ def on_demand_feature_view(
         return OnDemandFeatureView(
             name=chosen,
             function=function,
-            schema=tuple(schema),
+            schema=tuple(fields),
             sources=tuple(sources),
             mode=mode,
             singleton=singleton,

@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from featurestore.declare.brief import brief
+from featurestore.declare.entity import Field, fields_of
 from featurestore.declare.naming import require_name
+from featurestore.dtypes import AnyType
 from featurestore.errors import RegistrationError
-
-if TYPE_CHECKING:
-    from featurestore.declare.entity import Field
 
 __all__ = [
     "FORMATS",
@@ -260,7 +259,7 @@ class RequestSource:
     def __init__(
         self,
         name: str,
-        schema: Sequence[Field],
+        schema: Sequence[Field] | Mapping[str, AnyType],
         *,
         description: str = "",
         tags: Mapping[str, str] | None = None,
@@ -269,7 +268,7 @@ class RequestSource:
         require_name("request source", name)
         for attribute, value in (
             ("name", name),
-            ("schema", tuple(schema)),
+            ("schema", tuple(fields_of(schema))),
             ("description", description),
             ("tags", dict(tags or {})),
             ("owner", owner),

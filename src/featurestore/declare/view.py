@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from featurestore.declare.aggregates import Aggregate
 from featurestore.declare.brief import brief
-from featurestore.declare.entity import Entity, Field
+from featurestore.declare.entity import Entity, Field, fields_of
 from featurestore.declare.naming import require_name
 from featurestore.declare.source import FileSource, Source
 from featurestore.declare.windowed import checked_aggregates
+from featurestore.dtypes import AnyType
 from featurestore.errors import RegistrationError, UnknownNameError
 from featurestore.instants import to_duration
 
@@ -65,8 +66,9 @@ class FeatureView:
     Args:
         name: such as ``"driver_hourly_stats"``.
         source: where the rows are.
-        schema: the features; taken from the source where it is not given. Join keys may be listed too.
-        entities: entities or their names; none for features that hold for everything.
+        schema: the features, or ``{name: type}``; taken from the source where it is not given. Join keys may be listed
+            too.
+        entities: entities or their names, or the only one; none for features that hold for everything.
         ttl: how long a value holds (``"7d"`` or a timedelta); ``None`` or 0 for no limit.
         online: whether it can be materialized to the online store.
         offline: whether pushes are kept in the offline log.
@@ -103,8 +105,8 @@ class FeatureView:
         self,
         name: str,
         source: Source,
-        schema: Sequence[Field] | None = None,
-        entities: Sequence[Entity | str] | None = None,
+        schema: Sequence[Field] | Mapping[str, AnyType] | None = None,
+        entities: Sequence[Entity | str] | Entity | None = None,
         ttl: timedelta | str | None = None,
         *,
         online: bool = True,
@@ -116,14 +118,14 @@ class FeatureView:
         event_id: str | None = None,
     ) -> None:
         require_name("feature view", name)
-        fields = tuple(schema or ())
+        fields = tuple(fields_of(schema))
         _require_distinct(name, fields)
         age = (to_duration(ttl) if ttl is not None else None) or None
         for attribute, value in (
             ("name", name),
             ("source", source),
             ("schema", fields),
-            ("entities", tuple(entities or ())),
+            ("entities", (entities,) if isinstance(entities, (str, Entity)) else tuple(entities or ())),
             ("ttl", age),
             ("online", online),
             ("offline", offline),
