@@ -17,7 +17,8 @@ from featurestore.online.base import OnlineStore
 from featurestore.rows.layout import Layout, OnlineView
 from featurestore.rows.order import canonical_bytes
 from featurestore.rows.records import Encoder, Heads
-from featurestore.run.window_states import WindowStates, driven, gather
+from featurestore.run.window_gathering import driven, gather
+from featurestore.run.window_states import WindowStates
 from featurestore.testing.windows import aggregate_of
 from featurestore.windows.events import Event, event_ids, pushed_ids, source_ids
 from featurestore.windows.gathering import Gathered, Reading

@@ -16,7 +16,7 @@ from featurestore.declare.view import FeatureView
 from featurestore.errors import FeatureStoreError, FrameError, ParameterError
 from featurestore.run.dead_letters import DeadLetter
 from featurestore.run.history import AVAILABLE, CREATED, EVENT
-from featurestore.run.incoming import Limit, _names, _types, frame_of, incoming
+from featurestore.run.incoming import Limit, frame_of, incoming, time_columns, types_of_rows
 from featurestore.run.online import Online
 from featurestore.streams.base import Batch, Message
 from featurestore.streams.messages import BadMessageError, Reader
@@ -80,8 +80,8 @@ def rows_for(
     Raises:
         ParameterError: nothing says the types of the view's features.
     """
-    names = _names(view)
-    keys, types = _types(online, view, pl.DataFrame(), names)
+    names = time_columns(view)
+    keys, types = types_of_rows(online, view, pl.DataFrame(), names)
     if all(name in keys for name in types):
         raise _no_types(source, view)
     wanted = _Wanted(online, view, source.timestamp_field, names.event, limit, tuple(types), frozenset(keys))
@@ -97,7 +97,7 @@ def rows_for(
 
 def with_names_of_view(view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows as the event log names them, under the names that a push to the view has."""
-    names = _names(view)
+    names = time_columns(view)
     renamed = {EVENT: names.event, AVAILABLE: names.available, CREATED: names.created or CREATED}
     return rows.rename({old: new for old, new in renamed.items() if old in rows.columns})
 

@@ -28,7 +28,7 @@ from featurestore.run.online import Online, identity, online_views
 from featurestore.run.timelines import table_of
 from featurestore.run.times import parsed, readable
 
-__all__ = ["Incoming", "Limit", "frame_of", "incoming"]
+__all__ = ["Incoming", "Limit", "TimeColumns", "frame_of", "incoming", "time_columns", "types_of_rows"]
 
 _AVAILABLE = "available_at"
 """Column that says when a pushed row became known, where the source declares no other name for it."""
@@ -59,7 +59,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class TimeColumns:
     """What the times of a view's rows are called, and how naive ones are read."""
 
     event: str
@@ -124,8 +124,8 @@ def incoming(online: Online, view: FeatureView | AnyFeature, frame: pl.DataFrame
             dated too far ahead; names the row, counted from 0.
         ParameterError: a function whose rows are none of a timeline.
     """
-    names = _names(view)
-    keys, types = _types(online, view, frame, names)
+    names = time_columns(view)
+    keys, types = types_of_rows(online, view, frame, names)
     where = f"the rows pushed to {identity(view)!r}"
     for column in (*types, names.event):
         if column not in frame.columns:
@@ -150,22 +150,23 @@ def _windows(view: FeatureView | AnyFeature) -> tuple[Sequence[Aggregate], str |
 # ---- what the view has ------------------------------------------------------------------------------------------
 
 
-def _names(view: FeatureView | AnyFeature) -> _Names:
+def time_columns(view: FeatureView | AnyFeature) -> TimeColumns:
+    """Return what the times are called in rows that are pushed to a view."""
     if isinstance(view, Feature):
         return _of_function(view)
     source = view.source if isinstance(view.source, FileSource) else view.source.batch_source
     if source is None:
         event = getattr(view.source, "timestamp_field", "") or TIMESTAMP
-        return _Names(event, None, _AVAILABLE, None)
+        return TimeColumns(event, None, _AVAILABLE, None)
     renamed = source.field_mapping
     event, created, available = (
         renamed.get(column, column)
         for column in (source.timestamp_field, source.created_timestamp_column, source.available_at)
     )
-    return _Names(event or TIMESTAMP, created or None, available or _AVAILABLE, source.timezone)
+    return TimeColumns(event or TIMESTAMP, created or None, available or _AVAILABLE, source.timezone)
 
 
-def _of_function(feature: AnyFeature) -> _Names:
+def _of_function(feature: AnyFeature) -> TimeColumns:
     declared = feature.declaration
     if not feature.kind.has_times or declared.timestamp is None or feature.params:
         raise ParameterError(
@@ -174,11 +175,11 @@ def _of_function(feature: AnyFeature) -> _Names:
             expected="a view, or a function that returns rows with timestamps and takes no parameters",
             fix="@fs.register_feature(entity='user_id', timestamp='event_timestamp')",
         )
-    return _Names(declared.timestamp, declared.created, declared.available_at or _AVAILABLE, None)
+    return TimeColumns(declared.timestamp, declared.created, declared.available_at or _AVAILABLE, None)
 
 
-def _types(
-    online: Online, view: FeatureView | AnyFeature, frame: pl.DataFrame, names: _Names
+def types_of_rows(
+    online: Online, view: FeatureView | AnyFeature, frame: pl.DataFrame, names: TimeColumns
 ) -> tuple[tuple[str, ...], dict[str, pl.DataType]]:
     """Return the join keys, and the types of keys and features.
 
@@ -233,7 +234,7 @@ def _require_keys(rows: pl.DataFrame, keys: Sequence[str], where: str) -> None:
 # ---- times ------------------------------------------------------------------------------------------------------
 
 
-def _stamps(frame: pl.DataFrame, names: _Names, limit: Limit, where: str) -> list[pl.Series]:
+def _stamps(frame: pl.DataFrame, names: TimeColumns, limit: Limit, where: str) -> list[pl.Series]:
     event = _micros(frame, names.event, names.zone, where)
     if event.has_nulls():
         raise FrameError(
@@ -249,7 +250,7 @@ def _stamps(frame: pl.DataFrame, names: _Names, limit: Limit, where: str) -> lis
     return [*stamps, _available(frame, names, limit, where)]
 
 
-def _available(frame: pl.DataFrame, names: _Names, limit: Limit, where: str) -> pl.Series:
+def _available(frame: pl.DataFrame, names: TimeColumns, limit: Limit, where: str) -> pl.Series:
     now = to_micros(limit.now)
     if names.available not in frame.columns:
         return _instants(pl.Series(AVAILABLE, [now], pl.Int64).new_from_index(0, frame.height), AVAILABLE)

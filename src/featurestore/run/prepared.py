@@ -21,8 +21,8 @@ from featurestore.run.verifying import may_be_digests, verified
 
 if TYPE_CHECKING:
     from featurestore.run.lists import OnLists
+    from featurestore.run.window_gathering import Gathering
     from featurestore.run.window_reading import UnknownKeys, WindowReader
-    from featurestore.run.window_states import Gathering
     from featurestore.run.written import WrittenReader
     from featurestore.windows.gathering import Reading
 
@@ -126,7 +126,7 @@ class Prepared:
 
     def gathered(self, keys: Sequence[bytes], values: list[Any], now: int) -> list[Any]:
         """Return what was found under ``keys``, of window views with all events that are needed besides."""
-        from featurestore.run.window_states import driven
+        from featurestore.run.window_gathering import driven
 
         for gathering, places in self._gatherings(keys, values, now):
             for place, one in zip(places, driven(gathering, self.store), strict=True):
@@ -135,7 +135,7 @@ class Prepared:
 
     async def gathered_async(self, keys: Sequence[bytes], values: list[Any], now: int) -> list[Any]:
         """Return what `gathered` does, without blocking the event loop."""
-        from featurestore.run.window_states import driven_async
+        from featurestore.run.window_gathering import driven_async
 
         for gathering, places in self._gatherings(keys, values, now):
             for place, one in zip(places, await driven_async(gathering, self.store), strict=True):
@@ -145,7 +145,7 @@ class Prepared:
     def _gatherings(
         self, keys: Sequence[bytes], values: Sequence[Any], now: int
     ) -> Iterator[tuple[Gathering, list[int]]]:
-        from featurestore.run.window_states import gather
+        from featurestore.run.window_gathering import gather
 
         for suffix, reading in self.windows.items():
             places = [place for place, key in enumerate(keys) if key[-VIEW_BYTES:] == suffix and key[:1] != b"\x00"]

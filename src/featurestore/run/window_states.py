@@ -1,4 +1,4 @@
-"""The events of window views in the online store: added, replaced, taken away with time, and gathered for a read.
+"""The events of window views in the online store: added, replaced, and taken away with time.
 
 Whoever adds to the few events of an entity does so in one atomic step of the store. Where there are leaves, newer
 events are added beside them in the same way; when these are many, new leaves are written first, then the root, which
@@ -10,26 +10,25 @@ which `WindowStates.sweep` removes.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
 
 from featurestore.declare.aggregates import Aggregate
-from featurestore.errors import ConflictError, MaterializationError
+from featurestore.errors import ConflictError
 from featurestore.online.base import OnlineStore, Row
 from featurestore.rows.layout import OnlineView
+from featurestore.run.window_gathering import TRIES, lost
 from featurestore.windows.decoded import Columns, Decoded
 from featurestore.windows.events import Event, EventOrder, at, packed, stamp, unpacked, visible
-from featurestore.windows.gathering import Gathered, Reading
 from featurestore.windows.measures import measures_of
 from featurestore.windows.states import Limits, Replacing, State, leaf_bytes, leaf_events, parsed, reached
 from featurestore.windows.trees import Leaf, Tree, leaf_of
 
-__all__ = ["Batch", "WindowStates", "Written", "driven", "driven_async", "gather"]
+__all__ = ["Batch", "WindowStates", "Written"]
 
-_TRIES = 100
 _LEAF, _IDENTITY = b"\x00t", b"\x00i"
 _ORPHAN = 3600 * 1_000_000
 """Microseconds after which a leaf that no root has is nobody's any more."""
@@ -37,8 +36,6 @@ _AT_ONCE = 1000
 
 Batch = tuple[bytes, Sequence[Event]]
 """A key and events of its entity."""
-Gathering = Generator[list[bytes], list[bytes | None], list[Gathered | None]]
-"""Yields keys to get and is sent their values, which lets one thread wait or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ class WindowStates:
         self, key: bytes, events: Sequence[Event], oldest: int | None, replacing: Replacing | None, now: int
     ) -> int:
         """Add events to an entity that has leaves, or needs some; return whether anything was written."""
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             data = self.store.get([key])[0]
             change = _Change(self, key, data, parsed(data), oldest, replacing, now)
             done = change.with_events(events)
@@ -109,7 +106,7 @@ class WindowStates:
                 return int(done)
         raise ConflictError(
             "the events of one entity are changed all the time",
-            found=f"{_TRIES} attempts, each overtaken by another writer",
+            found=f"{TRIES} attempts, each overtaken by another writer",
             expected="a moment in which one writer gets through",
             fix="push the events of one entity in larger batches, or from fewer processes",
         )
@@ -270,7 +267,7 @@ class _Change:
         if len(found) == len(leaves):
             return found
         if self.states.store.get([self.key])[0] == self.data:
-            raise _lost()
+            raise lost()
         return None
 
     # ---- writing -------------------------------------------------------------------------------------------------
@@ -309,7 +306,7 @@ class _Change:
 
     def _put_leaves(self, rows: Sequence[Row]) -> None:
         if rows and self.states.store.put(rows, lambda old, new: new if old is None else None) < len(rows):
-            raise _lost()  # Two leaves of one random key, which happens once in 10**10 leaves.
+            raise lost()  # Two leaves of one random key, which happens once in 10**10 leaves.
 
     def _swap(self, state: State, made: Sequence[bytes], removed: Sequence[bytes]) -> bool | None:
         """Put a state in the place of the one that it was made from."""
@@ -394,65 +391,3 @@ def _ranges(leaves: Iterable[int]) -> list[tuple[int, int]]:
         else:
             found.append((leaf, leaf))
     return found
-
-
-def _lost() -> MaterializationError:
-    return MaterializationError(
-        "events of an entity are missing in the online store",
-        found="a leaf that its root has, and that is not there",
-        expected="every leaf of a root",
-        fix="materialize the view again",
-    )
-
-
-# ---- reading -----------------------------------------------------------------------------------------------------
-
-
-def gather(reading: Reading, rows: Sequence[tuple[bytes | None, bytes | None]], now: int) -> Gathering:
-    """Return what the windows of some entities need, in as few looks at the store as possible.
-
-    Args:
-        reading: how they are read.
-        rows: a key and what was found under it; no key where the row is about none.
-        now: the time, in microseconds.
-    """
-    windows = reading.windows(now)
-    known: dict[bytes, Gathered] = {}
-    fresh = {key: data for key, data in rows if key is not None}
-    for _ in range(_TRIES):
-        known |= {key: Gathered.of(parsed(data), now, reading) for key, data in fresh.items()}
-        needed = {key: {leaf: known[key].tree.keys[leaf] for leaf in known[key].needed(windows)} for key in fresh}
-        held = {each: reading.held.get(each) for leaves in needed.values() for each in leaves.values()}
-        wanted = [each for each, found in held.items() if found is None]
-        values = (yield wanted) if wanted else []
-        held |= {key: reading.leaf(key, data) for key, data in zip(wanted, values, strict=True) if data is not None}
-        # Where a leaf is not there any more, somebody has written a new root before.
-        missing = [key for key, leaves in needed.items() if any(held[each] is None for each in leaves.values())]
-        for key in needed.keys() - set(missing):
-            known[key].fill({leaf: held[each] for leaf, each in needed[key].items()})
-        if not missing:
-            return [None if key is None else known[key] for key, _ in rows]
-        fresh = dict(zip(missing, (yield missing), strict=True))
-    raise _lost()
-
-
-def driven(gathering: Gathering, store: OnlineStore) -> list[Gathered | None]:
-    """Return what was gathered from a store."""
-    try:
-        keys = next(gathering)
-        while True:
-            keys = gathering.send(store.get(keys))
-    except StopIteration as done:
-        found: list[Gathered | None] = done.value
-        return found
-
-
-async def driven_async(gathering: Gathering, store: OnlineStore) -> list[Gathered | None]:
-    """Return what `driven` does, without blocking the event loop."""
-    try:
-        keys = next(gathering)
-        while True:
-            keys = gathering.send(await store.get_async(keys))
-    except StopIteration as done:
-        found: list[Gathered | None] = done.value
-        return found
