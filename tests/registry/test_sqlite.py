@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -52,6 +56,40 @@ def test_of_many_that_make_the_file_at_once_each_gets_in(tmp_path: Path) -> None
             path = tmp_path / f"{round_}.db"
             list(pool.map(work, [path] * 6, range(6)))
             assert all(SQLiteRegistry(path, f"project {writer}").load() for writer in range(6))
+
+
+def test_a_child_reads_whatever_the_threads_of_its_parent_did_when_it_was_forked(tmp_path: Path) -> None:
+    def work() -> None:
+        while not done.is_set():
+            registry.put("a", "1", expected="1")
+            registry.get("a")
+
+    registry, done = SQLiteRegistry(tmp_path / "registry.db"), threading.Event()
+    registry.put("a", "1", expected=None)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [_status_of_child(registry) for _ in range(40)] == [0] * 40
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def _status_of_child(registry: SQLiteRegistry) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Of forks in processes with threads: what is tested here.
+        child = os.fork()
+    if not child:
+        os._exit(0 if registry.get("a") == "1" else 1)
+    deadline = time.monotonic() + 60
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.001)
+    if not ended[0]:
+        os.kill(child, signal.SIGKILL)
+        ended = os.waitpid(child, 0)
+    return ended[1]
 
 
 def test_equal_documents_are_kept_once(tmp_path: Path) -> None:

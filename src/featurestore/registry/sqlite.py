@@ -1,11 +1,14 @@
 """A registry in one SQLite file: the default, for one machine or a disk that several processes of it share.
 
-Each operation opens a connection of its own, so that threads, forks and processes need no care; writers queue.
+Each operation opens a connection of its own, so that threads and processes need no care; writers queue. A fork waits
+until no thread is within SQLite.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from os import PathLike
@@ -29,6 +32,9 @@ __all__ = ["SQLiteRegistry"]
 
 _WAIT_SECONDS = 60.0
 """How long a writer queues for the others. A commit takes milliseconds."""
+
+_FORK_SECONDS = 5.0
+"""How long a fork waits for threads that are within SQLite."""
 
 _LAYOUT = (
     "CREATE TABLE IF NOT EXISTS repositories (hash TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
@@ -130,14 +136,14 @@ class SQLiteRegistry(Registry):
         if not self.path.exists():
             yield None
             return
-        with self._named_errors(), closing(self._connect()) as connection:
+        with _CALLS.one(), self._named_errors(), closing(self._connect()) as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection in a transaction that no other writer is in; committed at the end, if all went well."""
         self._make_folder()
-        with self._named_errors(), closing(self._connect()) as connection:
+        with _CALLS.one(), self._named_errors(), closing(self._connect()) as connection:
             with suppress(sqlite3.OperationalError):  # The one statement that does not queue: another writer does it.
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
@@ -176,6 +182,46 @@ class SQLiteRegistry(Registry):
             expected="a file that can be read and written",
             fix="check the path, its permissions and the disk",
         )
+
+
+class _Calls:
+    """The calls that run in this process. What SQLite has locked when it forks is locked in the child for ever."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._running = 0
+        self._forking = False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        with self._change:
+            self._change.wait_for(lambda: not self._forking)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._running -= 1
+                self._change.notify_all()
+
+    def before_fork(self) -> None:
+        """Let nobody begin, and wait until all are done; but not for ever, as the fork may be in one of them."""
+        self._change.acquire()
+        self._forking = True
+        self._change.wait_for(lambda: self._running <= 0, _FORK_SECONDS)
+
+    def after_fork(self) -> None:
+        self._forking = False
+        self._change.notify_all()
+        self._change.release()
+
+    def in_child(self) -> None:
+        """Forget the parent's other threads, and those of them that wait."""
+        self.__init__()  # type: ignore[misc]  # In place, as `os` knows the methods of this one.
+
+
+_CALLS = _Calls()
+os.register_at_fork(before=_CALLS.before_fork, after_in_parent=_CALLS.after_fork, after_in_child=_CALLS.in_child)
 
 
 def _rows(connection: sqlite3.Connection | None, query: str, *values: Any) -> list[Any]:
