@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,29 @@ def test_a_server_that_is_not_there_is_said_to_be_unavailable() -> None:
     with Client(url, "fsk_secret", retries=1, backoff=0.01) as client, pytest.raises(StoreUnavailableError) as caught:
         client.get_online_features("stats", ROWS)
     assert "fsk_secret" not in f"{caught.value}{client!r}"
+
+
+class _Page(BaseHTTPRequestHandler):
+    """Answers everybody with the same page, as what stands before a network does."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>please log in</html>")
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_page_of_something_else_is_no_answer() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Page) as other:
+        threading.Thread(target=other.serve_forever).start()
+        with Client(f"http://127.0.0.1:{other.server_port}") as client:
+            for ask in (lambda: client.get_online_features("stats", ROWS), lambda: client.push("rated", ROWS)):
+                with pytest.raises(ConfigurationError, match="is no feature server"):
+                    ask()
+        other.shutdown()
 
 
 def test_a_key_that_is_unknown_or_opens_something_else_is_said_so(project: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ARROW", "Connection"]
 
+_JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 _LONGEST_PAUSE = 5.0
 _PLAIN = {401: ConfigurationError, 403: ConfigurationError, 413: ParameterError}
@@ -93,13 +94,14 @@ class Connection:
             StoreUnavailableError: the server, or a store behind it, does not answer, however often it is tried.
         """
         content = msgspec.json.encode(body, enc_hook=_plain)
-        headers = {"content-type": "application/json", **headers}
+        headers = {"content-type": _JSON, **headers}
         timeout = self._library.Timeout(self._client.timeout.connect, read=None) if is_long else self._client.timeout
         for attempt in range(self._retries + 1):
             pause = 0.0
             try:
                 answer = self._client.post(path, content=content, headers=headers, timeout=timeout)
                 if answer.status_code == 200:
+                    _require_kind(answer, headers.get("accept", _JSON))
                     return answer.content
                 error, pause = _error_of(answer), _pause_of(answer)
             except self._library.TransportError as failure:
@@ -121,6 +123,17 @@ class Connection:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _require_kind(answer: httpx.Response, kind: str) -> None:
+    found = answer.headers.get("content-type", "no content-type")
+    if not found.startswith(kind):
+        raise ConfigurationError(
+            "what answers is no feature server",
+            found=f"{found} from {answer.url}",
+            expected=kind,
+            fix="look whether the URL is right, and whether something stands between",
+        )
 
 
 def _raise(error: FeatureStoreError) -> NoReturn:
