@@ -92,3 +92,11 @@ def test_text_reaches_a_function_as_the_caller_gave_it() -> None:
     assert told("2024-05-03") == {1: "2024-05-03"}  # type: ignore[arg-type]  # As in a notebook.
     with store.active():
         assert store.with_params(when="2024-05-03").get_features(told, as_="polars").rows() == [(1, "2024-05-03")]
+
+
+@pytest.mark.parametrize("entity", [fs.Entity("driver", join_keys=["driver_id"]), 7, [], [""], [7]])
+def test_an_entity_that_is_no_name_is_refused(entity: Any) -> None:
+    def trips() -> None: ...
+
+    with pytest.raises(FeatureStoreError, match="expected: a name, or several names"):
+        untyped(fs.register_feature, entity=entity)(trips)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -243,8 +243,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _words(option: str, value: Names) -> tuple[str, ...]:
-    words = (value,) if isinstance(value, str) else tuple(value)
+def _words(option: str, value: object) -> tuple[str, ...]:
+    words: tuple[Any, ...] = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
     if not words or not all(words) or not all(map(_is_text, words)):
         raise RegistrationError(f"{option}= cannot be used", found=repr(value), expected="a name, or several names")
     return words
