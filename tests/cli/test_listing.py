@@ -93,7 +93,7 @@ def test_on_a_terminal_a_list_is_a_table_with_a_header(applied: Path, monkeypatc
         stdout = type("Stdout", (), {"isatty": staticmethod(lambda: True)})
 
     monkeypatch.setattr(output, "sys", Terminal)
-    out = CliRunner().invoke(app, ["-c", str(applied), "entities", "list"]).output
+    out = CliRunner().invoke(app, ["-c", str(applied), "entities", "list"], catch_exceptions=False).output
     assert out.splitlines()[0].split() == ["NAME", "JOIN", "KEYS", "TYPE", "DESCRIPTION"]
 
 

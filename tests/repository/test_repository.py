@@ -215,6 +215,26 @@ def test_functions_that_one_function_makes_are_those_of_their_own_views() -> Non
     assert [later.on_demand_feature_view(name)(5) for name in ("x2", "x3", "x4")] == [10, 15, 20]
 
 
+def _view_of(file: str, view: str, **options: Any) -> fs.FeatureView:
+    return fs.FeatureView(view, fs.FileSource(file, **options), entities=["user"])
+
+
+def test_a_file_without_a_name_is_not_declared_anew_under_views_that_are_not() -> None:
+    before = collect("p", [_view_of("e.parquet", "a", timestamp_field="at")])
+    other = _view_of("e.parquet", "b", timestamp_field="later")
+    (problem,) = merged(before, [other]).problems
+    assert "declared otherwise than for 'a'" in str(problem)
+    assert "timestamp_field: 'at' and 'later'" in str(problem)
+    assert not merged(before, [other, _view_of("e.parquet", "a", timestamp_field="later")]).problems
+    assert not merged(before, [_view_of("e.parquet", "b", name="later", timestamp_field="later")]).problems
+    assert not merged(before, [_view_of("e.parquet", "b", timestamp_field="at")]).problems
+
+
+def test_a_file_with_a_name_may_change_for_all_views_that_read_it() -> None:
+    before = collect("p", [_view_of("e.parquet", "a", name="events", timestamp_field="at")])
+    assert not merged(before, [_view_of("f.parquet", "b", name="events", timestamp_field="at")]).problems
+
+
 def test_a_registered_function_is_declared_with_its_fingerprint_and_found_again() -> None:
     @fs.register_feature(entity="driver_id", timestamp="at", ttl="1d", name="repository_tests.rides")
     def rides() -> dict[int, int]:

@@ -417,6 +417,19 @@ def test_a_table_larger_than_memory_ends_in_the_same_rows(store: FeatureStore) -
     assert values(store, *range(200)) == dict.fromkeys(range(200), 9)
 
 
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("again", [False, True])
+def test_progress_grows_with_what_is_written_up_to_the_number_of_rows(store: FeatureStore, again: bool) -> None:
+    _many(store, lambda day: day)
+    if again:
+        store.materialize(MAY[0], MAY[20])
+    told: list[int] = []
+    store.materialize(MAY[0], MAY[20], progress=lambda _, rows, __: told.append(rows))
+    assert told == sorted(told)
+    assert len({*told}) > 5
+    assert told[-1] == 2_000
+
+
 class _Watched(MemoryOnlineStore):
     """Remembers the oldest instant that any row was set back to."""
 

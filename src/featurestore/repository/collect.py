@@ -85,7 +85,7 @@ def merged(
     for (kind, name), document in declared.documents.items():
         documents[kind][name] = document
     whole = _without_orphans(base, documents, declared).with_code(declared.code)
-    return Draft(whole, tuple(declared.problems))
+    return Draft(whole, (*declared.problems, *_taken_over(base, whole, declared)))
 
 
 def key_of(declared: object) -> Key:
@@ -178,15 +178,37 @@ def code_of(one: object) -> Callable[..., Any] | None:
     return None
 
 
+def _taken_over(base: Repository, whole: Repository, declared: _Collected) -> Iterator[DuplicateNameError]:
+    """Yield what is wrong where a file without a name is declared otherwise, and views that are not would read that."""
+    for (kind, name), document in declared.documents.items():
+        before = base.documents[kind].get(name, document) if document.get("path") == name else document
+        views = [
+            repr(view)
+            for view, one in whole.documents[ObjectKind.VIEW].items()
+            if before != document and one.get("source") == name and (ObjectKind.VIEW, view) not in declared.documents
+        ]
+        if views:
+            yield DuplicateNameError(
+                f"the file {name!r} is declared otherwise than for {', '.join(sorted(views))}, which would change too",
+                found=_differences(before, document),
+                expected="one declaration of each source",
+                fix="give this source another name=, or apply those views again beside it",
+            )
+
+
 def _declared_twice(key: Key, one: Document, other: Document) -> DuplicateNameError:
     kind, name = key
-    differing = [part for part in sorted({*one, *other}) if one.get(part) != other.get(part)]
     return DuplicateNameError(
         f"two declarations of the {kind.label} {name!r} differ",
-        found="; ".join(f"{part}: {one.get(part)!r} and {other.get(part)!r}" for part in differing),
+        found=_differences(one, other),
         expected="one declaration of each name",
         fix="rename one of them" if kind is not ObjectKind.SOURCE else "give one of them another name=",
     )
+
+
+def _differences(one: Document, other: Document) -> str:
+    differing = [part for part in sorted({*one, *other}) if one.get(part) != other.get(part)]
+    return "; ".join(f"{part}: {one.get(part)!r} and {other.get(part)!r}" for part in differing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ def write(
         progress: called with the number of rows read.
     """
     read = written = 0
+    told = 0.0
 
     def counted(batch: pl.DataFrame) -> pl.DataFrame:
         nonlocal read
@@ -114,58 +115,85 @@ def write(
 
     coming = map(counted, batches(rows))
     # Closed at once whatever happens, not when the last traceback is gone: files may wait for it.
-    with closing(_whole(coming, rows) if again else _reduced(coming, rows)) as found, closing(_ahead(found)) as frames:
-        for frame in frames:
-            for slice_ in frame.iter_slices(_rows_within(_WRITTEN, frame)):
+    making = _whole(coming, rows) if again else _reduced(coming, rows)
+    with closing(making), closing(_ahead(making)) as ahead:
+        for found in ahead:
+            for slice_ in found.rows.iter_slices(_rows_within(_WRITTEN, found.rows)):
                 newest = slice_.get_column(EVENT).max()
                 assert isinstance(newest, int)
                 written += writer.put(writer.encoded(slice_), newest)
-            if progress is not None:
-                progress(read)
+                told += found.weight * slice_.height
+                if progress is not None:
+                    progress(min(int(told), read))
+    if progress is not None:
+        progress(read)
     return read, written
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows that are to be written."""
+
+    rows: pl.DataFrame
+    weight: float
+    """For how many rows of the source each of them stands, as progress is told in those."""
 
 
 def _rows_within(size: int, frame: pl.DataFrame) -> int:
     return max(100, int(size / max(1, frame.estimated_size()) * frame.height))
 
 
-def _ahead(frames: Iterator[pl.DataFrame]) -> Generator[pl.DataFrame]:
-    """Yield frames, each made by another thread while the one before is used.
+def _ahead(making: Iterator[_Found]) -> Generator[_Found]:
+    """Yield what is found, each frame of it made by another thread while the one before is used.
 
     Polars makes them without the interpreter's lock. Encoding and putting need it nearly all the time: two threads
     for these would only wait for each other, five milliseconds at a time.
     """
     with ThreadPoolExecutor(1, "featurestore-materialize") as thread:
-        making = thread.submit(next, frames, None)
-        while (frame := making.result()) is not None:
-            making = thread.submit(next, frames, None)
-            yield frame
+        coming = thread.submit(next, making, None)
+        while (found := coming.result()) is not None:
+            coming = thread.submit(next, making, None)
+            yield found
 
 
-def _whole(batches: Iterable[pl.DataFrame], rows: Rows) -> Generator[pl.DataFrame]:
+def _whole(batches: Iterable[pl.DataFrame], rows: Rows) -> Generator[_Found]:
     """Yield the greatest rows of the keys among all rows."""
-    some = _reduced(batches, rows)
-    with closing(in_parts(some, rows.keys, partial(rows.cuts, reduced=True), most=HELD)) as parts:
+    kept = 0
+    read = 0.0
+
+    def reduced() -> Iterator[pl.DataFrame]:
+        nonlocal kept, read
+        for found in _reduced(batches, rows):
+            kept += found.rows.height
+            read += found.rows.height * found.weight
+            yield found.rows
+
+    with closing(in_parts(reduced(), rows.keys, partial(rows.cuts, reduced=True), most=HELD)) as parts:
         for part in parts:
-            yield greatest(part, rows.keys, rows.table.fields)
+            yield _found(greatest(part, rows.keys, rows.table.fields), part.height * read / kept)
 
 
-def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Generator[pl.DataFrame]:
+def _reduced(batches: Iterable[pl.DataFrame], rows: Rows) -> Generator[_Found]:
     """Yield rows of which each is the greatest of its key among many: of all, where that is how many can be held."""
     held: list[pl.DataFrame] = []
-    size = 0.0  # Bytes, which may be an estimate.
+    read, size = 0, 0.0
     for batch in batches:
         held.append(batch)
+        read += batch.height
         size += batch.estimated_size()
         del batch  # Only ``held`` has it: what is reduced need not be there twice.
         if size >= HELD:
             held = [_greatest_of(held, rows)]
             size = held[0].estimated_size()
             if size >= HELD // 2:
-                yield held.pop()
-                size = 0
+                yield _found(held.pop(), read)
+                read, size = 0, 0.0
     if held:
-        yield _greatest_of(held, rows)
+        yield _found(_greatest_of(held, rows), read)
+
+
+def _found(rows: pl.DataFrame, read: float) -> _Found:
+    return _Found(rows, read / max(1, rows.height))
 
 
 def _greatest_of(held: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:

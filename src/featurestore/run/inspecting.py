@@ -105,6 +105,9 @@ def _to_inspect(repository: Repository, before: Repository) -> Iterator[FeatureV
 def _problems(view: FeatureView, schema: pl.Schema) -> Iterator[RegistrationError]:
     from featurestore.run.schemas import fits
 
+    source = view.batch_source
+    if source is not None and not source.timestamp_field:
+        yield _timeless(view, source, schema)
     declared = {field.name: field.dtype for field in view.schema}
     for column in dict.fromkeys([*_keys(view), *declared]):
         if column not in schema:
@@ -140,6 +143,16 @@ def _aggregate_problems(view: FeatureView, schema: pl.Schema | None) -> Iterator
         known = Known(None, {})
     own = {*_keys(view), *_times(view)}
     yield from problems_of(f"feature view {view.name!r}", view.aggregates, view.event_id, own, known)
+
+
+def _timeless(view: FeatureView, source: FileSource, schema: pl.Schema) -> RegistrationError:
+    times = [column for column, dtype in schema.items() if dtype.is_temporal()]
+    return RegistrationError(
+        f"source {source.name!r} of feature view {view.name!r} does not say when its rows hold",
+        found="no timestamp_field; columns of times: " + (", ".join(times) or "none"),
+        expected="the column of the event timestamp",
+        fix=f"FileSource({source.path!r}, timestamp_field={next(iter(times), 'event_timestamp')!r})",
+    )
 
 
 def _missing(view: FeatureView, column: str, columns: Iterable[str]) -> RegistrationError:
