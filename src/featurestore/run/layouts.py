@@ -12,7 +12,7 @@ from featurestore.online.base import VIEW_BYTES, OnlineStore
 from featurestore.planning.retrieval import Table
 from featurestore.rows.layout import Columns, OnlineView, OnlineViews
 from featurestore.rows.types import type_text
-from featurestore.run.online import Online, change_views, drop_retired, online_views
+from featurestore.run.online import Online, change_views, drop_retired
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,9 +35,13 @@ def publish(online: Online, name: str, table: Table, schema: pl.Schema, *, snaps
         FrameError: keys by which nothing can be looked up.
         UnsupportedValueError: features of a type that is not kept online.
     """
-    if not online_views(online.registry).last_number:
-        _remove_strangers(online.store)
-    views = change_views(online.registry, lambda known: kept(known, name, table, schema, snapshots=snapshots))
+
+    def with_view(known: OnlineViews) -> OnlineViews:
+        if not known.last_number:
+            _remove_strangers(online.store)
+        return kept(known, name, table, schema, snapshots=snapshots)
+
+    views = change_views(online.registry, with_view)
     if views.retired:
         drop_retired(online.registry, online.store)
     return views[name]
