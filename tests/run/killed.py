@@ -38,7 +38,7 @@ def let_little_be_held(most: int, change: Callable[[Any, str, int], object] = se
 
 def materialized_again(store: FeatureStore) -> None:
     """Do what is interrupted: a range that was materialized before, of a source that has changed, and what follows."""
-    let_little_be_held(40_000)
+    let_little_be_held(60_000)
     store.materialize("2024-05-01", "2024-05-10")
     store.materialize_incremental("2024-05-20")
 

@@ -100,14 +100,12 @@ def test_a_read_is_what_the_reference_says_of_all_that_is_known(
         play(Scene(store, tuple(aggregates), TINY, now=BEGIN), actions)
 
 
-@MANY
 @given(ASKED, ACTIONS)
 def test_an_event_with_an_identity_counts_once(aggregates: list[Aggregate], actions: list[Any]) -> None:
     with MemoryOnlineStore() as store:
         play(Scene(store, tuple(aggregates), TINY, with_ids=True, now=BEGIN), of_one_time(actions))
 
 
-@MANY
 @given(ASKED, ACTIONS)
 def test_of_versions_of_an_event_with_other_times_the_one_known_first_counts(
     aggregates: list[Aggregate], actions: list[Any]
