@@ -33,11 +33,12 @@ KEPT = 200_000
 """Times of which percentiles are taken: the last ones, in a place of fixed size, as memory is what is measured."""
 
 
-def rows(version: int, drivers: range, at: datetime) -> pl.DataFrame:
-    """Return a row a driver that says ``version``."""
+def rows(drivers: range) -> pl.DataFrame:
+    """Return a row a driver that says when it happened: to the microsecond, so that no later row says less."""
+    version = time.time_ns() // 1000
     ids = np.arange(drivers.start, drivers.stop)
     frame = pl.DataFrame({"driver": ids, "a": np.full(len(ids), version), "b": 3 * version + ids})
-    return frame.with_columns(event_timestamp=pl.lit(at).cast(pl.Datetime("us", "UTC")))
+    return frame.with_columns(event_timestamp=pl.col("a").cast(pl.Datetime("us", "UTC")))
 
 
 def views(note: str) -> list[Any]:
@@ -47,11 +48,6 @@ def views(note: str) -> list[Any]:
     return [FeatureView("stats", PushSource("pushed", source), schema, [driver], "7d", description=note)]
 
 
-def version_now() -> int:
-    """Return a number that only grows: microseconds."""
-    return time.time_ns() // 1000
-
-
 # ---- the roles, each a process -----------------------------------------------------------------------------------
 
 
@@ -59,7 +55,7 @@ def materializer(store: FeatureStore, folder: Path) -> Iterator[str]:
     """Replace the source by a newer one, and publish it."""
     while True:
         draft = folder / "data" / "draft.parquet"
-        rows(version_now(), range(DRIVERS), datetime.now(UTC)).write_parquet(draft)
+        rows(range(DRIVERS)).write_parquet(draft)
         draft.replace(folder / "data" / "stats.parquet")
         now = datetime.now(UTC)
         store.materialize(now - timedelta(days=1), now)
@@ -71,7 +67,7 @@ def pusher(store: FeatureStore, _folder: Path) -> Iterator[str]:
     random = np.random.default_rng(1)
     while True:
         first = int(random.integers(DRIVERS - 10))
-        store.push("pushed", rows(version_now(), range(first, first + 10), datetime.now(UTC)), to="online")
+        store.push("pushed", rows(range(first, first + 10)), to="online")
         yield "pushed"
         time.sleep(0.005)
 
@@ -161,7 +157,7 @@ def main() -> None:
         folder = Path(scratch)
         (folder / "data").mkdir()
         (folder / "feature_store.yaml").write_text(SETTINGS)
-        rows(version_now(), range(DRIVERS), datetime.now(UTC)).write_parquet(folder / "data" / "stats.parquet")
+        rows(range(DRIVERS)).write_parquet(folder / "data" / "stats.parquet")
         store = FeatureStore(repo_path=folder)
         store.apply(views("first"))
         store.materialize_incremental()

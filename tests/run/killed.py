@@ -24,7 +24,7 @@ STORES: dict[str, dict[str, Any]] = {
     "lmdb": {"type": "lmdb", "path": "online.lmdb"},
     "sqlite": {"type": "sqlite", "path": "online.db"},
 }
-_MERGES = 700
+_MERGES = 1_400
 """So many rows that are merged count as one effect, so that writes are interrupted in the middle, too."""
 
 
