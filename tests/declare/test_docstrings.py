@@ -134,6 +134,11 @@ def test_a_numpy_parameter_named_as_a_section_stays_a_parameter() -> None:
     assert not read.sections
 
 
+@pytest.mark.parametrize("text", ["Args:\n    *, x: y", "Parameters\n===\n*\nx\n    y", ":param *:\n:param x: y"])
+def test_a_star_alone_is_no_parameter(text: str) -> None:
+    assert parse(f"One.\n\n{text}").params == {"x": "y"}
+
+
 def test_numpy_returns_without_text_below_is_kept_whole() -> None:
     assert parse("One.\n\nReturns\n-------\nthe frame").returns == "the frame"
 

@@ -16,11 +16,15 @@ EXAMPLES = 25
 """Generated requests a route: each goes to a server."""
 
 
-ALSO_ANSWERS = """
+ANSWERS = """
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "413", "422"]
+negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422"]
 """
-"""No schema can say that columns are equally long, or that names are those of the project."""
+"""No schema can say that columns are equally long, that names are those of the project, or how large a body may be.
+
+What is too large is refused unread, so also where its form is wrong; and a wrong form is never an error of ours (500).
+"""
 
 
 def test_a_server_that_works_is_healthy_and_ready(server: FeatureServer) -> None:
@@ -88,7 +92,7 @@ def test_the_page_for_people_loads_nothing_from_elsewhere(server: FeatureServer)
 
 
 def test_the_server_keeps_what_its_openapi_document_promises(server: FeatureServer, tmp_path: Path) -> None:
-    (tmp_path / "schemathesis.toml").write_text(ALSO_ANSWERS)
+    (tmp_path / "schemathesis.toml").write_text(ANSWERS)
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
         "run",

@@ -104,6 +104,48 @@ def test_materializing_publishes_and_is_answered_as_feast_does(tmp_path: Path) -
         store.close()
 
 
+AS_OF = """
+from datetime import datetime, timedelta
+
+import polars as pl
+
+import featurestore as fs
+
+DAYS = [datetime(2024, 5, day) for day in (1, 2, 3)]
+
+
+@fs.register_feature(entity="driver_id", every="1d")
+def rides(when):
+    frame = pl.DataFrame({"driver_id": [1, 1, 2], "day": DAYS})  # Naive, so that a zone would be an error.
+    return frame.filter(pl.col("day") <= when).group_by("driver_id").agg(rides=pl.len())
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/materialize-incremental", {}),
+        ("/materialize-incremental", {"end_ts": "2024-05-02"}),
+        ("/materialize", {"start_ts": "2024-05-01", "end_ts": "2024-05-03T12:00:00"}),
+        ("/materialize", {"disable_event_timestamp": True}),
+    ],
+)
+def test_functions_over_naive_times_are_materialized_as_from_python(
+    tmp_path: Path, path: str, body: dict[str, Any]
+) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "feature_store.yaml").write_text("project: shop\n")
+    (folder / "rides.py").write_text(AS_OF)
+    with opened(folder) as store:
+        store.apply(store.load_declarations())
+    with running(folder, tmp_path / "log") as server:
+        answer = server.post(path, body, **TELL)
+        assert answer.status_code == 200, answer.text
+        (done,) = answer.json()
+        assert (done["view"], done["keys"]) == ("rides.rides", 1 if body.get("end_ts") == "2024-05-02" else 2)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -13,7 +13,13 @@ import pytest
 import featurestore as fs
 from featurestore.declare.collector import Collector
 from featurestore.engines.polars import PolarsEngine
-from featurestore.errors import FrameError, ParameterError, UnsupportedValueError, VerificationError
+from featurestore.errors import (
+    ConfigurationError,
+    FrameError,
+    ParameterError,
+    UnsupportedValueError,
+    VerificationError,
+)
 from featurestore.run import pushing
 from featurestore.run.window_states import WindowStates
 from featurestore.store import verifying as glue
@@ -227,7 +233,7 @@ def test_a_lazy_function_that_takes_no_naive_time_is_an_error_that_says_what_doe
 
     for look in (lambda: store.verify(known), lambda: store.explain_value("v.known:n", {"user": 1})):
         with pytest.raises(
-            FrameError, match=r"'v.known' cannot be read\n.*SchemaError(.|\n)*replace_time_zone\('UTC'\)"
+            ConfigurationError, match=r"'v.known' cannot be read\n.*SchemaError(.|\n)*replace_time_zone\('UTC'\)"
         ):
             look()
 
@@ -255,7 +261,7 @@ def test_what_was_not_looked_at_is_noted(tmp_path: Path) -> None:
 def test_a_source_that_has_lost_a_column_is_an_error_of_that_source(tmp_path: Path) -> None:
     view = a_view(history(), tmp_path, schema=[fs.Field("amount", fs.types.Float64)])
     history().drop("amount").write_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(FrameError, match=r"rows of 'rows' cannot be read(.|\n)*amount"):
+    with pytest.raises(ConfigurationError, match=r"rows of 'rows' cannot be read(.|\n)*amount"):
         a_store().verify(view)
 
 

@@ -415,7 +415,8 @@ def _entries(sections: Iterable[_Section]) -> Texts:
     gathered: dict[str, str] = {}
     for section in sections:
         for name, text in _entries_of(section):
-            gathered[name] = _joined([gathered.get(name, ""), text])
+            if name:  # A `*` alone stands between parameters and is none.
+                gathered[name] = _joined([gathered.get(name, ""), text])
     return Texts(tuple(gathered.items()))
 
 

@@ -174,7 +174,7 @@ class DuckDBMaterializer(Materializer):
             cursor.begin()
             try:
                 yield cursor
-            except BaseException:
+            except BaseException:  # An interrupt too leaves nothing half-written.
                 cursor.rollback()
                 raise
             cursor.commit()

@@ -41,7 +41,7 @@ class Session:
             try:
                 yield
                 self.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # An interrupt too leaves nothing half-written.
                 self._attempt("ROLLBACK")
                 raise
 
@@ -83,7 +83,7 @@ class Session:
         self.execute("SAVEPOINT featurestore")
         try:
             yield
-        except BaseException:
+        except BaseException:  # As above.
             self._attempt("ROLLBACK TO SAVEPOINT featurestore")
             self._attempt("RELEASE SAVEPOINT featurestore")
             raise

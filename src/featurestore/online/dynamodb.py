@@ -283,7 +283,7 @@ class DynamoDBOnlineStore(OnlineStore):
             futures = [pool.submit(work, item) for item in items]
             try:
                 return [future.result() for future in futures]
-            except BaseException:
+            except BaseException:  # An interrupt too must not wait for all that was not begun.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 

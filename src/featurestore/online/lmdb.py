@@ -376,7 +376,7 @@ def _committed(transaction: Any, write: Callable[[Any], _T]) -> _T:
     """Do the work of a transaction, and commit it."""
     try:
         written = write(transaction)
-    except BaseException:
+    except BaseException:  # An interrupt too leaves no transaction open.
         # Not aborted: in lmdb 3.0 that waits for a moment in which no thread reads, so for ever on a busy server.
         # Nothing is lost by it: when a merge fails, nothing was written but rows that are new, and LMDB itself gives a
         # transaction up, instead of committing it, in which a step failed.

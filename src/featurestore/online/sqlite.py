@@ -154,7 +154,7 @@ class SQLiteOnlineStore(OnlineStore):
                 connection.table = connection.table or _made_table(raw, self.project)
                 written = write(raw, connection.table)
                 raw.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # An interrupt too leaves no transaction open.
                 connection.table = None  # It may have been made within this very transaction.
                 if raw.in_transaction:  # SQLite itself rolls back after some errors, such as a full disk.
                     raw.execute("ROLLBACK")

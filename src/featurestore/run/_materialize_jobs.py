@@ -34,7 +34,7 @@ from featurestore.run.timelines import table_of
 __all__ = ["AsOfJob", "Job", "Progress", "TimelessJob", "TimelineJob", "Told"]
 
 Progress: TypeAlias = Callable[[str, int, int | None], object]
-"""Called with a view, the rows read of it so far, and how many there are, where that is known."""
+"""Called with a view, the rows of it that are dealt with so far, and how many there are, where that is known."""
 
 
 _NEVER: Interval = (1, 0)

@@ -103,7 +103,7 @@ def write(
         writer: of the run.
         again: whether rows of the interval may be there already. Then a key's greatest row is found before any of its
             rows is written, so that what is read meanwhile never goes back to an older one.
-        progress: called with the number of rows read.
+        progress: called with the number of rows of the source that are dealt with.
     """
     read = written = 0
     told = 0.0

@@ -17,7 +17,7 @@ from featurestore.planning.materializing import Interval
 from featurestore.planning.retrieval import Table
 from featurestore.planning.scans import Read
 from featurestore.run._parting import HELD
-from featurestore.run.unreadable import materializing
+from featurestore.run.unreadable import reading_rows
 
 __all__ = ["VISIBLE", "Rows", "batches", "opened"]
 
@@ -66,7 +66,7 @@ class Rows:
 
     def count(self) -> int:
         """Return how many there are."""
-        with materializing(self.table.scan.source):
+        with reading_rows(self.table.scan.source):
             return int(self.frame.select(pl.len()).collect(engine="streaming").item())
 
     def cuts(self, width: float, *, reduced: bool) -> pl.DataFrame:
@@ -76,7 +76,7 @@ class Rows:
             width: bytes of a row.
             reduced: whether only one row for each key will be there.
         """
-        with materializing(self.table.scan.source):
+        with reading_rows(self.table.scan.source):
             keys = self.frame.select(_hash(self.keys).approx_n_unique()).collect(engine="streaming").item()
             parts = int((keys if reduced else self.count()) * width // (HELD // 2)) + 1
             some = _hash(self.keys) % max(1, keys // (_SAMPLED * parts)) == 0
@@ -86,7 +86,7 @@ class Rows:
 
     def earliest(self) -> int | None:
         """Return when the first of them could be seen; ``None`` where there is none."""
-        with materializing(self.table.scan.source):
+        with reading_rows(self.table.scan.source):
             found = self.frame.select(pl.col(VISIBLE).min()).collect(engine="streaming").item()
         return None if found is None else int(found)
 
@@ -138,7 +138,7 @@ def batches(rows: Rows) -> Generator[pl.DataFrame]:
     Raises:
         ConfigurationError: the source cannot be read.
     """
-    with materializing(rows.table.scan.source):
+    with reading_rows(rows.table.scan.source):
         yield from _windows(rows) if rows.table.scan.files else _streamed(rows)
 
 

@@ -235,7 +235,7 @@ def _told_of_when(feature: AnyFeature, when: object) -> Iterator[None]:
     """Add to what an as-of function raises which time it was handed: the zone of it is what surprises."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # Whatever a function of a user raises.
         if feature.kind is Kind.AS_OF and isinstance(when, datetime):
             zone = "no zone" if when.tzinfo is None else "the zone UTC"
             error.add_note(

@@ -11,7 +11,7 @@ import polars as pl
 from featurestore.declare.source import FileSource
 from featurestore.errors import ConfigurationError, FeatureStoreError, FrameError, StoreUnavailableError
 
-__all__ = ["materializing", "reading", "reading_rows", "reading_together", "unreadable"]
+__all__ = ["reading", "reading_rows", "reading_together", "unreadable"]
 
 _CREDENTIALS = (
     "accessdenied",
@@ -23,7 +23,9 @@ _CREDENTIALS = (
     "169.254.169.254",  # Where a machine in the cloud is told its role: looked for where there are no credentials.
 )
 _UNREACHABLE = ("error sending request", "connection refused", "timed out", "dns error")
-_CHANGED = "check the files, which must not change while they are read, and the function that reads them"
+_CHANGED = (
+    "check the files, which must not change while they are read, and the function that reads them; then do it again"
+)
 _NAIVE = (
     "naive times mean UTC, and `when` is naive unless the caller's times have a zone: "
     "pl.lit(when).dt.replace_time_zone('UTC') compares with columns that have one"
@@ -101,10 +103,10 @@ def reading_rows(source: str) -> AbstractContextManager[None]:
     """Say of which source, or function, it is what Polars cannot read when the rows are collected at last.
 
     Raises:
-        FrameError: in the place of any such error.
+        ConfigurationError: in the place of any such error.
     """
     return _translating(
-        lambda error: FrameError(
+        lambda error: ConfigurationError(
             f"the rows of {source!r} cannot be read",
             found=f"{type(error).__name__}: {_first_line(error)}",
             expected="rows of the columns and types that it had when it was opened",
@@ -125,22 +127,6 @@ def reading_together(sources: Iterable[str]) -> AbstractContextManager[None]:
             found=_first_line(error),
             expected=f"readable rows in {', '.join(dict.fromkeys(sources))}",
             fix="write times as ISO 8601; unite files that differ by union_by_name=True; change none meanwhile",
-        )
-    )
-
-
-def materializing(source: str) -> AbstractContextManager[None]:
-    """Say of which source, or function, it is what cannot be read while its rows are put online.
-
-    Raises:
-        ConfigurationError: in the place of any such error.
-    """
-    return _translating(
-        lambda error: ConfigurationError(
-            f"source {source!r} cannot be read",
-            found=f"{type(error).__name__}: {error}",
-            expected="rows of the columns that it had when it was opened",
-            fix="check the files, then materialize again: what was written stays, and is written over",
         )
     )
 

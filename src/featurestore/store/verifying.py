@@ -66,7 +66,7 @@ class Verifying(Streaming):
         Raises:
             UnknownNameError: nothing bears a name; suggests the nearest.
             ParameterError: a view that was named and cannot be verified; says why. Also rows that nothing takes.
-            ConfigurationError, FrameError: a source that cannot be read.
+            ConfigurationError: a source that cannot be read.
 
         Example:
             >>> from datetime import datetime
@@ -131,7 +131,7 @@ class Verifying(Streaming):
             ParameterError: several features, one that has no value at a time, or keys that it does not take or that
                 are of another type.
             MissingColumnError: a key is missing.
-            ConfigurationError, FrameError: a source that cannot be read.
+            ConfigurationError: a source that cannot be read.
 
         Example:
             >>> from datetime import datetime

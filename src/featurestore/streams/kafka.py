@@ -203,7 +203,7 @@ class KafkaStream(Stream):
             with self._named():
                 consumer.list_topics(self.topic, timeout=_PATIENCE)  # Else it would wait for ever for brokers in vain.
             consumer.subscribe([self.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
-        except BaseException:
+        except BaseException:  # An interrupt too leaves no consumer in the group.
             consumer.close()
             raise
         return consumer
