@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from featurestore.errors import (
 from featurestore.instants import to_micros
 from featurestore.online.memory import MemoryOnlineStore
 from featurestore.registry.memory import MemoryRegistry
+from featurestore.run import _materialize_rows, _table_rows
 from featurestore.run.covering import coverage
 from featurestore.run.materializing import forget
 from featurestore.run.online import online_views
@@ -428,6 +430,53 @@ def test_progress_grows_with_what_is_written_up_to_the_number_of_rows(store: Fea
     assert told == sorted(told)
     assert len({*told}) > 5
     assert told[-1] == 2_000
+
+
+class _Weighed:
+    """Weighs the frames that are alive of all that two steps of materializing hand on."""
+
+    def __init__(self) -> None:
+        self.total = self.live = self.most = 0
+
+    def each(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``step``, of which every frame is weighed."""
+        return lambda *args: map(self._weighed, step(*args))
+
+    def one(self, step: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+        """Return ``step``, of which the frame is weighed."""
+        return lambda *args: self._weighed(step(*args))
+
+    def _weighed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        size = int(frame.estimated_size())
+        self.total += size
+        self._change(size)
+        weakref.finalize(frame, self._change, -size)
+        return frame
+
+    def _change(self, size: int) -> None:
+        self.live += size
+        self.most = max(self.most, self.live)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_held_does_not_grow_with_the_table(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    held = 50_000
+    let_little_be_held(held, monkeypatch.setattr)
+    users = pl.DataFrame({"user": range(40_000)})
+    users.with_columns(at=MAY[5], n=pl.col("user") % 7).write_parquet(tmp_path / "n.parquet", row_group_size=1_000)
+    source = FileSource(str(tmp_path / "n.parquet"), timestamp_field="at")
+    store.apply([FeatureView("stats", source, entities=[Entity("user")])])
+    if again:
+        store.materialize(MAY[0], MAY[20])
+    weighed = _Weighed()
+    monkeypatch.setattr(_materialize_rows, "batches", weighed.each(_table_rows.batches))
+    monkeypatch.setattr(_materialize_rows, "_greatest_of", weighed.one(_materialize_rows._greatest_of))
+    store.materialize(MAY[0], MAY[20])
+    assert weighed.total > 40 * held
+    assert weighed.most < 5 * held
+    assert weighed.live == 0
 
 
 class _Watched(MemoryOnlineStore):
