@@ -110,7 +110,9 @@ def test_stopping_under_load_answers_what_was_asked(served: Path, tmp_path: Path
         assert server.stop() == 0
         until(lambda: load.refused == 8)
         assert load.failures == []
-        assert [line["event"] for line in server.log][-2:] == ["worker stopped", "stopped"]
+        # Granian at times finds the process still there a millisecond after it ended, and says that it kills it.
+        own = [line["event"] for line in server.log if line["event"] != "log"]
+        assert own[-2:] == ["worker stopped", "stopped"]
 
 
 def test_a_request_that_runs_is_answered_before_the_server_stops(served: Path, tmp_path: Path) -> None:
