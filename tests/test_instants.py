@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from featurestore.errors import ConfigurationError
 from featurestore.instants import SystemClock, every, floor, from_micros, to_duration, to_instant, to_micros
+from tests.generated import MANY
 
 PRAGUE = ZoneInfo("Europe/Prague")
 NAIVE = st.datetimes(datetime(1700, 1, 1), datetime(2300, 1, 1))
@@ -22,26 +23,31 @@ AWARE = st.datetimes(datetime(1700, 1, 1), datetime(2300, 1, 1), timezones=ZONES
 STEPS = st.timedeltas(timedelta(microseconds=1), timedelta(days=400))
 
 
+@MANY
 @given(st.one_of(NAIVE, AWARE))
 def test_microseconds_and_back_is_the_same_instant(value: datetime) -> None:
     assert from_micros(to_micros(value)) == to_instant(value)
 
 
+@MANY
 @given(AWARE, ZONES)
 def test_an_instant_is_the_same_in_every_zone(value: datetime, zone: ZoneInfo) -> None:
     assert to_micros(value.astimezone(UTC).astimezone(zone)) == to_micros(value)
 
 
+@MANY
 @given(NAIVE)
 def test_naive_means_utc(value: datetime) -> None:
     assert to_instant(value) == value.replace(tzinfo=UTC)
 
 
+@MANY
 @given(NAIVE, NAIVE)
 def test_microseconds_keep_the_order(one: datetime, other: datetime) -> None:
     assert (to_micros(one) < to_micros(other)) == (one < other)
 
 
+@MANY
 @given(AWARE)
 def test_iso_text_is_the_instant_it_writes(value: datetime) -> None:
     assert to_instant(value.astimezone(UTC).isoformat()) == to_instant(value)
@@ -93,6 +99,7 @@ def test_other_types_and_negative_lengths_are_no_durations() -> None:
         to_duration(timedelta(days=-1))
 
 
+@MANY
 @given(st.one_of(NAIVE, AWARE), STEPS)
 def test_floor_is_the_last_multiple_that_is_not_after(value: datetime, step: timedelta) -> None:
     found = floor(value, step)
@@ -107,6 +114,7 @@ def test_floor_and_grids_need_a_positive_step() -> None:
         every("0s", "2024-05-01", "2024-05-02")
 
 
+@MANY
 @given(st.one_of(NAIVE, AWARE), STEPS, st.integers(0, 20), st.timedeltas(timedelta(0), timedelta(days=400)))
 def test_a_grid_is_what_stepping_by_hand_gives(start: datetime, step: timedelta, count: int, rest: timedelta) -> None:
     end = to_instant(start) + count * step + rest % step

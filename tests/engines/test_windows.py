@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurestore.engines._windows import _Blocks
+from tests.generated import MANY
 
 _NUMBERS = st.lists(st.integers(0, 3), min_size=1, max_size=40)
 
 
+@MANY
 @given(_NUMBERS, st.data())
 def test_the_first_number_above_a_limit_is_found_by_blocks(numbers: list[int], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(numbers)))

@@ -30,6 +30,7 @@ from featurestore.planning.predicates import (
     parse,
     pushable,
 )
+from tests.generated import MANY
 
 c = pl.col
 BERLIN = pl.Datetime("us", "Europe/Berlin")
@@ -290,6 +291,7 @@ def physical(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return frame.with_columns(pl.selectors.temporal().to_physical()).rows(named=True)
 
 
+@MANY
 @given(rows=ROWS, predicate=PREDICATES)
 def test_what_is_pushed_lets_every_wanted_row_through(rows: list[dict[str, Any]], predicate: pl.Expr) -> None:
     frame = pl.DataFrame(rows, schema=DTYPES, orient="row").with_row_index("row")
@@ -303,6 +305,7 @@ def test_what_is_pushed_lets_every_wanted_row_through(rows: list[dict[str, Any]]
     assert set(wanted["row"]) <= {row["row"] for row in let_through}
 
 
+@MANY
 @given(rows=ROWS, predicate=PREDICATES)
 def test_what_is_understood_as_a_whole_is_exact_in_three_valued_logic(
     rows: list[dict[str, Any]], predicate: pl.Expr

@@ -14,6 +14,7 @@ from featurestore.repository.changes import Change, apply_changes, changes
 from featurestore.repository.collect import collect
 from featurestore.repository.repository import Repository
 from featurestore.repository.requirements import conflicts, rebased
+from tests.generated import MANY
 from tests.repository.declarations import declarations
 
 SOURCE = fs.FileSource("stats.parquet", timestamp_field="at")
@@ -34,17 +35,20 @@ def only(old: list[object], new: list[object]) -> Change:
     return change
 
 
+@MANY
 @given(declarations(), declarations())
 def test_changes_applied_to_the_old_give_the_new(one: list[object], other: list[object]) -> None:
     old, new = collect("p", one), collect("p", other)
     assert apply_changes(old, changes(old, new)) == new
 
 
+@MANY
 @given(declarations())
 def test_nothing_changes_between_equals(objects: list[object]) -> None:
     assert changes(collect("p", objects), collect("p", objects[::-1])) == ()
 
 
+@MANY
 @given(declarations(), declarations())
 def test_every_change_can_be_told_and_written_down(one: list[object], other: list[object]) -> None:
     for change in difference(one, other):
@@ -155,6 +159,7 @@ def test_a_view_of_an_entity_that_the_other_side_dropped_cannot_stand() -> None:
         rebased(base, mine, theirs)
 
 
+@MANY
 @given(declarations(), declarations())
 def test_what_neither_side_conflicts_in_is_there_afterwards(one: list[object], other: list[object]) -> None:
     base, mine, theirs = repositories([], one, other)

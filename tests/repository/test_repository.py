@@ -19,6 +19,7 @@ from featurestore.errors import AmbiguousNameError, ConfigurationError, Registra
 from featurestore.repository.collect import collect, merged
 from featurestore.repository.documents import ObjectKind
 from featurestore.repository.repository import Repository
+from tests.generated import MANY
 from tests.repository.declarations import declarations
 
 SOURCE = fs.FileSource("stats.parquet", timestamp_field="at")
@@ -26,6 +27,7 @@ DRIVER = fs.Entity("driver", join_keys=["driver_id"], value_type=types.Int64, ta
 VIEW = fs.FeatureView("stats", SOURCE, [fs.Field("trips", types.Int64)], [DRIVER], "7d")
 
 
+@MANY
 @given(st.data())
 def test_the_order_of_declaration_changes_neither_hash_nor_equality(data: st.DataObject) -> None:
     objects = data.draw(declarations())
@@ -36,6 +38,7 @@ def test_the_order_of_declaration_changes_neither_hash_nor_equality(data: st.Dat
     assert hash(one) == hash(other)
 
 
+@MANY
 @given(declarations())
 def test_a_document_read_is_the_repository_that_was_written(objects: list[object]) -> None:
     written = collect("p", objects)
@@ -45,6 +48,7 @@ def test_a_document_read_is_the_repository_that_was_written(objects: list[object
     assert read.to_json() == written.to_json()
 
 
+@MANY
 @given(declarations())
 def test_objects_made_from_a_document_declare_the_same_repository(objects: list[object]) -> None:
     written = collect("p", objects)
@@ -52,6 +56,7 @@ def test_objects_made_from_a_document_declare_the_same_repository(objects: list[
     assert collect("p", [each for kind in ObjectKind for each in read.objects(kind)]) == written
 
 
+@MANY
 @given(declarations())
 def test_objects_come_back_equal(objects: list[Any]) -> None:
     read = Repository.from_json(collect("p", objects).to_json())

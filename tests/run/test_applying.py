@@ -15,6 +15,7 @@ from featurestore.repository.changes import apply_changes
 from featurestore.repository.repository import Repository
 from featurestore.repository.validate import problems, validate
 from featurestore.run.applying import commit_plan, in_force
+from tests.generated import MANY
 from tests.repository.declarations import declarations
 
 
@@ -26,6 +27,7 @@ def plans_of(registry: MemoryRegistry, sets: list[list[object]], *, partial: boo
     return [Plan(before, after, expected, partial) for after in standing]
 
 
+@MANY
 @given(declarations(), st.lists(declarations(), min_size=2, max_size=4))
 def test_what_was_accepted_is_in_force_and_what_was_refused_left_no_trace(
     first: list[object], sets: list[list[object]]
@@ -46,6 +48,7 @@ def test_what_was_accepted_is_in_force_and_what_was_refused_left_no_trace(
         validate(known)
 
 
+@MANY
 @given(st.lists(declarations(), min_size=2, max_size=3))
 def test_of_whole_projects_planned_at_once_only_the_first_is_accepted(sets: list[list[object]]) -> None:
     registry = MemoryRegistry("p")

@@ -22,6 +22,7 @@ from featurestore.planning.retrieval import Known
 from featurestore.run.jobs import RetrievalJob
 from featurestore.run.session import Session
 from featurestore.run.training import Context, Request, get_historical_features
+from tests.generated import MANY
 
 # Half hours around the changes of Europe's clocks: one hour that is not there, one that is there twice.
 TIMES = st.none() | st.builds(
@@ -37,6 +38,7 @@ TYPES: dict[str, Any] = {"a": pl.Int32, "b": pl.String, "n": pl.Int64, "f": pl.F
 ZONES = st.sampled_from([None, "UTC", "Europe/Berlin", "America/New_York"])
 
 
+@MANY
 @given(rows=ROWS, labels=LABELS, data=st.data())
 def test_engines_parts_and_orders_agree(rows: list[Any], labels: list[Any], data: st.DataObject) -> None:
     times = pl.Datetime(data.draw(st.sampled_from(["ns", "us", "ms"])))

@@ -269,6 +269,7 @@ def test_a_function_that_a_type_does_not_have_is_refused_before_anything_is_read
 # ---- documents and changes --------------------------------------------------------------------------------------
 
 
+@MANY
 @given(st.lists(aggregates({"x": pl.Float64(), "s": pl.String(), "n": pl.Int64()}), min_size=1, max_size=5))
 def test_aggregates_come_back_from_the_registry_as_they_were(drawn: list[Aggregate]) -> None:
     named = [replace(one, name=f"a{index}") for index, one in enumerate(drawn)]
