@@ -55,7 +55,7 @@ def test_every_form_of_an_answer_is_that_of_the_store(served: Path, client: Clie
         assert repr(answer.to_dict(*flags)) == repr(expected.to_polars(*flags).to_dict(as_series=False))
         assert answer.to_rows(*flags)[0] == expected.to_polars(*flags).rows(named=True)[0]
     assert pl.DataFrame(answer.to_arrow()).equals(answer.to_polars(), null_equal=True)
-    pd.testing.assert_frame_equal(answer.to_df(), answer.to_polars().to_pandas())
+    pd.testing.assert_frame_equal(answer.to_df(), expected.to_df())
     store.close()
 
 
@@ -91,6 +91,19 @@ def test_rows_of_no_form_are_refused(client: Client) -> None:
         client.get_online_features("stats:trips", 5)
 
 
+def test_rows_that_lack_a_key_are_named_and_no_rows_answered(client: Client) -> None:
+    with pytest.raises(MissingColumnError) as caught:
+        client.get_online_features("stats:trips", [{"driver_id": 1}, {"driver": 2}])
+    assert "row 1" in str(caught.value)
+    assert client.get_online_features("stats:trips", []).to_dict() == {"driver_id": [], "trips": []}
+
+
+def test_a_reference_that_is_no_name_is_refused(client: Client) -> None:
+    with pytest.raises(ParameterError, match="no form") as caught:
+        client.get_online_features([pd.NA], ROWS)  # type: ignore[list-item]  # That is what is wrong.
+    assert caught.value.fix
+
+
 def test_errors_are_those_of_the_store(client: Client) -> None:
     cases: list[tuple[type[FeatureStoreError], object, object]] = [
         (UnknownNameError, "stat", ROWS),
@@ -114,6 +127,18 @@ def test_pushes_are_read_at_once_and_can_be_repeated(client: Client) -> None:
     assert client.get_online_features("ratings", [{"driver_id": 71}]).to_dict()["rating"] == [2.5]
     written = client.write_to_online_store("ratings", pd.DataFrame(rows).assign(driver_id=72))
     assert written["views"][0]["written"] == 1
+
+
+def test_what_pandas_lacks_is_null_and_what_json_lacks_is_refused(client: Client) -> None:
+    at = pd.Timestamp(2024, 5, 1, tz="UTC")
+    frame = pd.DataFrame({"driver_id": [73, 74], "event_timestamp": at, "rating": [float("nan"), 2.5], "note": "x"})
+    client.push("rated", frame.assign(note=pd.array(["x", pd.NA], dtype="string")))
+    answer = client.get_online_features("ratings", [{"driver_id": 73}, {"driver_id": 74}]).to_dict()
+    assert (answer["rating"], answer["note"]) == ([None, 2.5], ["x", None])
+    with pytest.raises(FrameError, match=r"column 'rating' .* row 0"):
+        client.push("rated", pl.DataFrame(frame.to_dict("list")))
+    with pytest.raises(FrameError):
+        client.push("rated", [1, 2])
 
 
 def test_materializing_says_what_became_of_each_view(client: Client) -> None:

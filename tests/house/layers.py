@@ -49,8 +49,8 @@ LAYERS: dict[str, int] = {
 EVERYWHERE = "errors"
 """The one room that every room may import, also those beside it: whatever goes wrong is said in one way."""
 
-PUBLIC_ROOMS = frozenset({"errors", "materializer"})
-"""Rooms that users import by their own path (`from featurestore.materializer.parquet import ...`), so layer 8 may."""
+PUBLIC_ROOMS = frozenset({"errors", "frames", "materializer"})
+"""Rooms that all may import by their own path (`from featurestore.materializer.parquet import ...`), so layer 8 may."""
 
 
 @dataclass(frozen=True, slots=True)

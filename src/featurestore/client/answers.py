@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from featurestore.errors import FrameError, MissingColumnError
+from featurestore.frames import convert
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -87,12 +88,15 @@ class OnlineAnswer:
         return self.to_polars(include_event_timestamps, include_statuses).rows(named=True)
 
     def to_df(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> pd.DataFrame:
-        """Return a pandas frame. Arguments as for `to_polars`."""
-        return self.to_polars(include_event_timestamps, include_statuses).to_pandas()
+        """Return a pandas frame. Whole numbers and booleans that have misses are of nullable dtypes, never floats.
+
+        Arguments as for `to_polars`.
+        """
+        return convert(self.to_polars(include_event_timestamps, include_statuses), "pandas")  # type: ignore[no-any-return]  # Its type is the kind.
 
     def to_arrow(self, include_event_timestamps: bool = False, include_statuses: bool = False) -> pa.Table:
         """Return a PyArrow table. Arguments as for `to_polars`."""
-        return self.to_polars(include_event_timestamps, include_statuses).to_arrow()
+        return convert(self.to_polars(include_event_timestamps, include_statuses), "arrow")
 
     def to_numpy(self, columns: Sequence[str] | None = None) -> npt.NDArray[Any]:
         """Return ``columns`` (all features by default) as a matrix of floats, NaN where there is none.

@@ -11,7 +11,7 @@ import msgspec
 
 from featurestore.client.answers import OnlineAnswer
 from featurestore.client.connection import ARROW, Connection
-from featurestore.errors import FrameError
+from featurestore.client.rows import pushed, wanted
 
 if TYPE_CHECKING:
     import ssl
@@ -76,16 +76,14 @@ class Client:
             ConfigurationError: the server does not know the key, or it opens something else.
             StoreUnavailableError: the server does not answer.
         """
-        body = {"entities": _columns(entity_rows), "full_feature_names": full_feature_names}
+        path, said = wanted(entity_rows)
         references = [features] if isinstance(features, str) else list(features)
-        return OnlineAnswer(self._read({**body, "features": references}))
+        body = {"features": references, "full_feature_names": full_feature_names, **said}
+        return OnlineAnswer(self._connection.send(path, body, headers={"accept": ARROW}))
 
     def online_reader(self, features: str | Sequence[str], full_feature_names: bool = False) -> RemoteReader:
         """Return a handle that asks for the same features each time."""
         return RemoteReader(self, features, full_feature_names=full_feature_names)
-
-    def _read(self, body: Mapping[str, Any]) -> bytes:
-        return self._connection.send("/get-online-features", body, headers={"accept": ARROW})
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -104,12 +102,12 @@ class Client:
             What became of the rows: ``rows``, ``views`` and ``idempotency_key``.
         """
         key = idempotency_key or uuid.uuid4().hex
-        body = {"push_source_name": push_source_name, "df": _columns(df), "to": to, "idempotency_key": key}
+        body = {"push_source_name": push_source_name, "df": pushed(df), "to": to, "idempotency_key": key}
         return self._told("/push", body)  # type: ignore[no-any-return]  # The server's object.
 
     def write_to_online_store(self, feature_view_name: str, df: Any) -> dict[str, Any]:
         """Put rows of one view online, where they are the newest, and nowhere else: training never sees them."""
-        body = {"feature_view_name": feature_view_name, "df": _columns(df)}
+        body = {"feature_view_name": feature_view_name, "df": pushed(df)}
         return self._told("/write-to-online-store", body)  # type: ignore[no-any-return]  # As above.
 
     def materialize(
@@ -166,33 +164,6 @@ class RemoteReader:
     def read(self, entity_rows: Any) -> OnlineAnswer:
         """Return the features of the entities; see `Client.get_online_features`."""
         return self._client.get_online_features(self._features, entity_rows, self._full)
-
-
-def _columns(rows: Any) -> dict[str, list[Any]]:
-    """Return rows of any form as columns.
-
-    Example:
-        >>> _columns([{"driver_id": 1}, {"driver_id": 2}])
-        {'driver_id': [1, 2]}
-    """
-    match rows:
-        case Mapping():
-            return {str(name): list(values) for name, values in rows.items()}
-        case list() | tuple():
-            names = dict.fromkeys(name for row in rows for name in row)
-            return {name: [row.get(name) for row in rows] for name in names}
-    library = type(rows).__module__.partition(".")[0]
-    if library == "polars":
-        return rows.lazy().collect().to_dict(as_series=False)  # type: ignore[no-any-return]  # Polars says so.
-    if library == "pandas":
-        return rows.to_dict("list")  # type: ignore[no-any-return]  # Pandas says so.
-    if library == "pyarrow":
-        return rows.to_pydict()  # type: ignore[no-any-return]  # PyArrow says so.
-    raise FrameError(
-        "rows of an unknown kind",
-        found=type(rows).__name__,
-        expected="a list of dicts, a dict of lists, or a pandas, Polars or Arrow frame",
-    )
 
 
 def _moment(value: datetime | date | str) -> str:

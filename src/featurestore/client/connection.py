@@ -93,7 +93,7 @@ class Connection:
             FeatureStoreError: of the class that the store itself would raise.
             StoreUnavailableError: the server, or a store behind it, does not answer, however often it is tried.
         """
-        content = msgspec.json.encode(body, enc_hook=_plain)
+        content = msgspec.json.encode(body, enc_hook=_unsayable)
         headers = {"content-type": _JSON, **headers}
         timeout = self._library.Timeout(self._client.timeout.connect, read=None) if is_long else self._client.timeout
         for attempt in range(self._retries + 1):
@@ -188,8 +188,10 @@ def _unreachable(url: str, failure: Exception) -> StoreUnavailableError:
     )
 
 
-def _plain(value: Any) -> Any:
-    """Return what JSON can say, for values of NumPy and pandas."""
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return value.item() if hasattr(value, "item") else str(value)
+def _unsayable(value: Any) -> NoReturn:
+    raise ParameterError(
+        "a request with something that JSON has no form for",
+        found=f"{value!r:.80} ({type(value).__name__})",
+        expected="names and values",
+        fix="hand in the name of a view, source or service",
+    )
