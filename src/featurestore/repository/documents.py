@@ -27,6 +27,7 @@ from featurestore.errors import RegistrationError
 from featurestore.instants import duration_text, to_duration
 
 __all__ = [
+    "SOURCE_VALIDATION",
     "AnySource",
     "Document",
     "Key",
@@ -46,6 +47,9 @@ __all__ = [
 Document: TypeAlias = dict[str, Any]
 """Plain data: text, numbers, lists and mappings."""
 AnySource: TypeAlias = FileSource | PushSource | KafkaSource | RedisStreamSource | RequestSource
+
+SOURCE_VALIDATION = "source_validation"
+"""Part of a view's document: ``"skipped"`` until the view is held against its source."""
 
 _SOURCE_TYPES: dict[str, type[AnySource]] = {
     "file": FileSource,

@@ -17,6 +17,7 @@ from featurestore.declare.on_demand import OnDemandFeatureView
 from featurestore.declare.view import FeatureService, FeatureView, Projection
 from featurestore.errors import AmbiguousNameError, ConfigurationError, RegistrationError, UnknownNameError
 from featurestore.repository.documents import (
+    SOURCE_VALIDATION,
     AnySource,
     Document,
     Key,
@@ -232,6 +233,7 @@ class Repository:
 
     def _view(self, name: str, document: Document) -> FeatureView:
         options = dict(document)
+        options.pop(SOURCE_VALIDATION, None)
         source: Any = self.source(options.pop("source"))
         options["entities"] = [self.entity(each) for each in options.get("entities", ())]
         options["schema"] = decode_fields(options.get("schema", ()))

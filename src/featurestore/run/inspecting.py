@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from featurestore.declare.source import FileSource
 from featurestore.declare.view import FeatureView
 from featurestore.errors import FeatureStoreError, RegistrationError, UnknownNameError, closest
 from featurestore.repository.collect import Draft
-from featurestore.repository.documents import Document, ObjectKind, encode
+from featurestore.repository.documents import SOURCE_VALIDATION, Document, ObjectKind, encode
 from featurestore.repository.repository import Repository
 from featurestore.repository.validate import problems, raise_problems
 
@@ -29,13 +29,15 @@ _MAP = "correct the name, or map one with field_mapping="
 def completed(draft: Draft, before: Repository, base: Path, *, look: bool = True) -> Repository:
     """Return the repository of ``draft`` with the features of views that declare none, after a look at the sources.
 
-    Only views that differ from those of ``before``, in themselves or in their source, are held against their sources.
+    Only views that differ from those of ``before``, in themselves, their source or their entities, are held against
+    their sources, and those that nobody held against them yet.
 
     Args:
         draft: what is to be applied.
         before: what is in force.
         base: the folder from which relative paths are looked up.
-        look: whether to look at sources at all. A view that declares no features has none in the catalogue without.
+        look: whether to look at sources at all. Without, a view that declares no features keeps those that it had,
+            and what is new or differs is noted as not looked at, for the next time.
 
     Raises:
         RegistrationError: declarations that cannot stand, columns that are not there or of another type; names all
@@ -48,13 +50,32 @@ def completed(draft: Draft, before: Repository, base: Path, *, look: bool = True
         inspection.problems.extend(_aggregate_problems(view, schema))
         if schema is not None:
             inspection.problems.extend(_problems(view, schema))
-            if not view.schema:
-                found[view.name] = encode(_with_schema(view, schema))
-    views = {**draft.repository.documents[ObjectKind.VIEW], **found}
-    whole = draft.repository.with_documents({**draft.repository.documents, ObjectKind.VIEW: views}) if found else None
-    repository = whole or draft.repository
+            found[view.name] = encode(view if view.schema else _with_schema(view, schema))
+    repository = _with_views(draft.repository, found if look else _unseen(draft.repository, before))
     raise_problems([*draft.problems, *problems(repository), *inspection.problems])
     return repository
+
+
+def _with_views(repository: Repository, found: dict[str, Document]) -> Repository:
+    if not found:
+        return repository
+    views = {**repository.documents[ObjectKind.VIEW], **found}
+    return repository.with_documents({**repository.documents, ObjectKind.VIEW: views})
+
+
+def _unseen(repository: Repository, before: Repository) -> dict[str, Document]:
+    """Return how the views on files are in force where nobody looks at these: as before, or noted as not looked at."""
+    found = {}
+    sources, known = repository.documents[ObjectKind.SOURCE], before.documents[ObjectKind.VIEW]
+    for name, document in repository.documents[ObjectKind.VIEW].items():
+        former = known.get(name, {})
+        unsaid = {SOURCE_VALIDATION} if "schema" in document else {SOURCE_VALIDATION, "schema"}
+        same = document == {part: value for part, value in former.items() if part not in unsaid}
+        if same and _is_on_same(document, repository, before):
+            found[name] = former
+        elif any(sources.get(each, {}).get("type") == "file" for each in _sources_of(document, sources)):
+            found[name] = {**document, SOURCE_VALIDATION: "skipped"}
+    return found
 
 
 class _Inspection:
@@ -89,17 +110,27 @@ class _Inspection:
 
 
 def _to_inspect(repository: Repository, before: Repository) -> Iterator[FeatureView]:
-    sources, known_sources = repository.documents[ObjectKind.SOURCE], before.documents[ObjectKind.SOURCE]
     known = before.documents[ObjectKind.VIEW]
     for name, document in sorted(repository.documents[ObjectKind.VIEW].items()):
-        source: str = document["source"]
-        batch: str = sources[source].get("batch_source", source)
-        as_before = known.get(name) == document and all(
-            sources[each] == known_sources.get(each) for each in (source, batch)
-        )
-        if not as_before:
+        if known.get(name) != document or not _is_on_same(document, repository, before):
             with suppress(UnknownNameError):  # Of an entity that is not there; validation says so.
                 yield repository.feature_view(name)
+
+
+def _is_on_same(view: Document, repository: Repository, before: Repository) -> bool:
+    """Tell whether what a view is on is as before: its source, the history behind it, its entities."""
+    sources = _sources_of(view, repository.documents[ObjectKind.SOURCE])
+    parts = ((ObjectKind.SOURCE, sources), (ObjectKind.ENTITY, view.get("entities", ())))
+    return all(
+        repository.documents[kind].get(name) == before.documents[kind].get(name)
+        for kind, names in parts
+        for name in names
+    )
+
+
+def _sources_of(view: Document, sources: Mapping[str, Document]) -> tuple[str, str]:
+    source: str = view["source"]
+    return source, sources.get(source, {}).get("batch_source", source)
 
 
 def _problems(view: FeatureView, schema: pl.Schema) -> Iterator[RegistrationError]:
