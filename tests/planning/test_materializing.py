@@ -88,6 +88,19 @@ def test_time_is_done_where_no_run_after_the_last_finished_one_was_interrupted(
     assert moments(after(runs).done) == done
 
 
+@given(steps.filter(bool), st.integers(0, 45))
+def test_what_an_interrupted_run_touched_is_missing_and_nothing_else_that_is_done(
+    runs: list[tuple[Interval, bool]], end: int
+) -> None:
+    done: set[int] = set()
+    for interval, finishes in runs:
+        done = done | moments([interval]) if finishes else done - moments([interval])
+    begun = moments(interval for interval, _ in runs)
+    found = after(runs).missing(end)
+    assert moments(found) == set(range(min(begun), end + 1)) - done
+    assert merged_intervals(found) == found
+
+
 @given(steps)
 def test_the_document_says_all_of_it(runs: list[tuple[Interval, bool]]) -> None:
     known = after(runs)

@@ -302,6 +302,25 @@ def test_an_interrupted_range_is_missing_until_it_is_done_again() -> None:
     assert values(store, 0, 1, 2, 3) == dict.fromkeys(range(4), 1)
 
 
+def test_a_correction_that_was_interrupted_is_missing_though_later_time_is_done() -> None:
+    online = Failing(99)
+    store = in_memory(online=online)
+    source = Source(store)
+    for user in range(4):
+        source.add(user, 1, 1)
+    store.materialize(MAY[0], MAY[5])
+    store.materialize_incremental(MAY[9])
+    for row in source.rows:
+        row["n"] = 2
+    online.left = 1
+    with pytest.raises(StoreUnavailableError):
+        store.materialize(MAY[0], MAY[5])
+    assert sorted(values(store, 0, 1, 2, 3).values()) == [1, 1, 2, 2]
+    assert [store.materialize_incremental(MAY[9])[0].rows for _ in range(2)] == [4, 0]
+    assert values(store, 0, 1, 2, 3) == dict.fromkeys(range(4), 2)
+    assert store.materialized_intervals("stats") == ((MAY[0], MAY[9]),)
+
+
 def test_a_view_that_is_removed_meanwhile_leaves_nothing(store: FeatureStore) -> None:
     @store.register_feature(entity="user", timestamp="at", name="m.stats")
     def stats() -> pl.LazyFrame:

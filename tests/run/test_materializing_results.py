@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from featurestore import FeatureStore
+from featurestore.errors import StoreUnavailableError
 from featurestore.online.memory import MemoryOnlineStore
-from tests.run.published import SetClock, content, in_memory
+from tests.run.published import Failing, SetClock, content, in_memory
 
 MAY = [datetime(2024, 5, day, tzinfo=UTC) for day in range(1, 32)]
 
@@ -53,6 +54,25 @@ def test_a_result_computed_again_for_the_same_point_leaves_nothing_of_the_first(
     result = {2: 1}
     store.materialize(MAY[0], MAY[3])
     assert [row[-1] for row in content(store, "m.grid").values()] == [1]
+
+
+def test_a_result_that_was_interrupted_is_missing_though_later_time_is_done() -> None:
+    online, result, hour = Failing(99), {1: 1, 2: 1}, timedelta(hours=1)
+    store = in_memory(online=online)
+
+    @store.register_feature(entity="user", every="1d", name="m.grid")
+    def grid(when: datetime) -> dict[int, int]:
+        del when
+        return result
+
+    store.materialize(MAY[0], MAY[3] + 2 * hour)
+    result = {1: 2, 2: 2}
+    online.left = 1
+    with pytest.raises(StoreUnavailableError):
+        store.materialize(MAY[0], MAY[3] + hour)
+    assert sorted(row[-1] for row in content(store, "m.grid").values()) == [1, 2]
+    store.materialize_incremental(MAY[3] + 3 * hour)
+    assert [row[-1] for row in content(store, "m.grid").values()] == [2, 2]
 
 
 class _Looking(MemoryOnlineStore):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -151,6 +153,20 @@ def test_a_source_that_was_corrected_is_served_once_it_is_materialized_again(tmp
     store.materialize("2024-01-01", clock.now())
     found = assert_served_as_trained(store, clock)
     assert found.get_column("count_30d").to_list() == [1, 0, 1, None]
+
+
+def test_a_correction_that_was_interrupted_is_done_again_by_the_next_incremental_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, clock = store_of(tmp_path)
+    store.materialize("2024-01-01", START + timedelta(hours=2.75))
+    store.materialize_incremental()
+    rows((1, 0.0, 0.4, "z"), (3, 1.0, 0.2, "b")).write_parquet(tmp_path / "bought.parquet")
+    _called_before(monkeypatch, "sweep", lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        store.materialize("2024-01-01", START + timedelta(hours=2.75))
+    store.materialize_incremental()
+    assert_served_as_trained(store, clock)
 
 
 def test_events_that_are_streamed_and_loaded_count_once_by_their_identity(tmp_path: Path) -> None:

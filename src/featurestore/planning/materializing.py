@@ -148,8 +148,23 @@ class Coverage:
 
     def touches(self, interval: Interval) -> bool:
         """Tell whether rows of ``interval`` may be in the store."""
-        begun = [*self.intervals, *((start, end) for _, start, end in self.unfinished)]
-        return any(start <= interval[1] and end >= interval[0] for start, end in begun)
+        return any(start <= interval[1] and end >= interval[0] for start, end in self._begun)
+
+    def missing(self, end: int) -> tuple[Interval, ...]:
+        """Return what is not `done` from the first moment of the first run on, up to ``end``.
+
+        So what an interrupted run has touched is missing wherever it lies, and what lies before all runs is not.
+
+        Example:
+            >>> Coverage(number=1, intervals=((0, 9),), unfinished=((2, 0, 4),)).missing(12)
+            ((0, 4), (10, 12))
+        """
+        first = min(start for start, _ in self._begun)
+        return missing([(first, first - 1), *self.done], end)
+
+    @property
+    def _begun(self) -> tuple[Interval, ...]:
+        return (*self.intervals, *((start, end) for _, start, end in self.unfinished))
 
     @property
     def done(self) -> tuple[Interval, ...]:

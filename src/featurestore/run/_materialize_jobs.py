@@ -15,7 +15,7 @@ from featurestore.declare.view import FeatureView
 from featurestore.errors import ConflictError
 from featurestore.instants import from_micros
 from featurestore.log.parquet import Mark
-from featurestore.planning.materializing import Coverage, Interval, grid_point, missing
+from featurestore.planning.materializing import Coverage, Interval, grid_point
 from featurestore.planning.retrieval import Table
 from featurestore.repository.names import AnyFeature
 from featurestore.rows.heads import OFFSET, head_of
@@ -187,8 +187,8 @@ class TimelineJob(Job):
 
     def missing_until(self, last: int) -> tuple[Interval, ...]:
         known = coverage(self.online, self.name)
-        if known is not None and known.done and known.number == self._would_be.number:
-            return missing(known.done, last)
+        if known is not None and known.runs and known.number == self._would_be.number:
+            return known.missing(last)
         earliest = self._rows((-OFFSET, last)).earliest()
         return ((last if earliest is None else earliest, last),)
 
@@ -319,11 +319,11 @@ class AsOfJob(_WholeJob):
     def missing_until(self, last: int) -> tuple[Interval, ...]:
         assert isinstance(self.view, Feature)
         known = coverage(self.online, self.name)
-        if known is None or not known.done:
+        if known is None or not known.runs:
             point = grid_point(self.view, None, last)
             assert point is not None
             return ((point, last),)
-        return tuple(each for gap in missing(known.done, last) for each in self.within(gap))[-1:]
+        return tuple(each for gap in known.missing(last) for each in self.within(gap))[-1:]
 
     def run(self, interval: Interval) -> tuple[int, int]:
         assert isinstance(self.view, Feature)
