@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pytest
 
-from featurestore import FeatureView, FileSource, PushSource
+from featurestore import Entity, FeatureView, Field, FileSource, PushSource
+from featurestore.dtypes import Float64
 from featurestore.errors import ConfigurationError
 from featurestore.run.checking import check, check_source, file_sources
 
@@ -37,6 +39,16 @@ def test_a_source_without_files_is_wrong(tmp_path: Path) -> None:
     found = check_source(SOURCE, tmp_path)
     assert not found.ok
     assert "source 'trips' has no files" in found.detail
+
+
+@pytest.mark.parametrize("lost", ["id", "fare"])
+def test_a_source_that_lost_a_column_of_a_view_is_wrong(tmp_path: Path, lost: str) -> None:
+    rows = pl.DataFrame({"id": [1], "at": ["2026-01-01"], "fare": [1.5]})
+    view = FeatureView("trips", SOURCE, [Field("fare", Float64)], entities=[Entity("trip", join_keys=["id"])])
+    rows.write_parquet(tmp_path / "trips.parquet")
+    assert check_source(SOURCE, tmp_path, [view]).ok
+    rows.drop(lost).write_parquet(tmp_path / "trips.parquet")
+    assert f"{lost!r} of feature view 'trips' is no column" in check_source(SOURCE, tmp_path, [view]).detail
 
 
 def test_sources_behind_views_and_pushes_are_found_once() -> None:

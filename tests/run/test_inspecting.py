@@ -10,7 +10,7 @@ import pytest
 
 from featurestore import Entity, FeatureStore, FeatureView, Field, FileSource
 from featurestore.dtypes import Float64, Int64
-from featurestore.errors import RegistrationError
+from featurestore.errors import MissingColumnError, RegistrationError
 
 
 @pytest.fixture
@@ -77,3 +77,11 @@ def test_a_new_join_key_of_an_entity_is_held_against_the_sources_of_its_views(fi
     store.apply(_view(file))
     with pytest.raises(RegistrationError, match="join key 'rider' of feature view 'stats' is no column"):
         store.apply(_view(file, key="rider").entities[0])
+
+
+def test_a_source_that_lost_its_key_after_apply_is_said_to_lack_it_when_it_is_materialized(file: Path) -> None:
+    store = FeatureStore()
+    store.apply(_view(file))
+    pl.read_parquet(file).drop("user").write_parquet(file)
+    with pytest.raises(MissingColumnError, match="no column 'user' in source 'trips'"):
+        store.materialize("2026-01-01", "2026-06-01")

@@ -12,6 +12,7 @@ import polars as pl
 
 from featurestore.engines import _keys
 from featurestore.engines._sources import AVAILABLE, CREATED, EVENT, KEY, OpenRead
+from featurestore.errors import MissingColumnError
 from featurestore.log.parquet import PUSH, ROW
 from featurestore.planning.materializing import Interval
 from featurestore.planning.retrieval import Table
@@ -100,11 +101,15 @@ def opened(table: Table, interval: Interval, *, now: int) -> Rows:
         now: when rows hold from that know no time.
 
     Raises:
+        MissingColumnError: the table lacks a key.
         FrameError: keys by which nothing can be looked up.
     """
     scan = table.scan
     source = scan.open().rename(dict(scan.renames)) if scan.renames else scan.open()
     schema = source.collect_schema()
+    for key in table.keys:
+        if key not in schema:
+            raise MissingColumnError.among(key, schema.names(), where=f"source {scan.source!r}")
     types = {key: _keys.common_type(schema[key], schema[key], what=f"{scan.source!r}: {key}") for key in table.keys}
     keys = {
         f"{KEY}{index}": _keys.as_key(name, schema[name], dtype) for index, (name, dtype) in enumerate(types.items())

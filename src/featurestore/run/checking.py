@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featurestore.declare.source import FileSource
+from featurestore.declare.view import FeatureView
 from featurestore.errors import FeatureStoreError
 
 __all__ = ["Check", "check", "check_source", "file_sources"]
@@ -44,13 +45,23 @@ def check(subject: str, attempt: Callable[[], str]) -> Check:
         return Check(subject, " ".join(f"{error.what}{found}".split()), fix, ok=False)
 
 
-def check_source(source: FileSource, base: Path) -> Check:
-    """Return whether ``source`` can be read, looked up from ``base``, and has its time columns."""
+def check_source(source: FileSource, base: Path, views: Iterable[FeatureView] = ()) -> Check:
+    """Return whether ``source`` can be read, looked up from ``base``, and has its time columns.
+
+    Args:
+        source: what is looked at.
+        base: the folder from which its path is looked up.
+        views: those in force; whether it has the keys and features of such as read it is tried too.
+    """
 
     def attempt() -> str:
+        from featurestore.run.inspecting import check_view
         from featurestore.run.sources import inspect_source
 
         schema = inspect_source(source, base)
+        for view in views:
+            if view.batch_source == source:
+                check_view(view, base)
         return f"{source.format} with {len(schema)} columns at {source.path}"
 
     return check(f"source {source.name}", attempt)

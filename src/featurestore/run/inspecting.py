@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from featurestore.run.text_files import Types
 
-__all__ = ["completed"]
+__all__ = ["check_view", "completed"]
 
 _MAP = "correct the name, or map one with field_mapping="
 
@@ -54,6 +54,19 @@ def completed(draft: Draft, before: Repository, base: Path, *, look: bool = True
     repository = _with_views(draft.repository, found if look else _unseen(draft.repository, before))
     raise_problems([*draft.problems, *problems(repository), *inspection.problems])
     return repository
+
+
+def check_view(view: FeatureView, base: Path) -> None:
+    """Hold a view that is in force against its source as that is now, looked up from ``base``.
+
+    Raises:
+        RegistrationError: columns that are not there or of another type; names all that is wrong. Another error where
+            the source cannot be read.
+    """
+    inspection = _Inspection(base)
+    schema = inspection.schema_of(view)
+    wrong = [] if schema is None else [*_aggregate_problems(view, schema), *_problems(view, schema)]
+    raise_problems([*inspection.problems, *wrong])
 
 
 def _with_views(repository: Repository, found: dict[str, Document]) -> Repository:

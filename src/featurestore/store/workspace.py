@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurestore.declare.feature import Feature
+from featurestore.declare.view import FeatureView
 from featurestore.errors import ConfigurationError
 from featurestore.repository.collect import code_of, key_of
 from featurestore.repository.documents import Key, ObjectKind, code_path
@@ -81,16 +82,22 @@ class Workspace(Retrieval):
         from featurestore.run.checking import check, check_source, file_sources
 
         declared: tuple[object, ...] = ()
+        views: tuple[FeatureView, ...] = ()
+
+        def registry() -> str:
+            nonlocal views
+            views = tuple(self._newest()[0].objects(ObjectKind.VIEW))  # Without the modules, which may be broken.
+            return self._registry_state()
 
         def modules() -> str:
             nonlocal declared
             declared = self.load_declarations()
             return f"{len(declared)} declarations"
 
-        registry, loaded = check("registry", self._registry_state), check("modules", modules)
-        sources = [check_source(source, self.base) for source in file_sources(declared)]
-        yield from (registry, loaded, *sources)
-        if all(each.ok for each in (registry, loaded, *sources)):  # Else it would only say the same again.
+        kept, loaded = check("registry", registry), check("modules", modules)
+        sources = [check_source(source, self.base, views) for source in file_sources(declared)]
+        yield from (kept, loaded, *sources)
+        if all(each.ok for each in (kept, loaded, *sources)):  # Else it would only say the same again.
             yield check("declarations", self._difference)
 
     def _registry_state(self) -> str:
