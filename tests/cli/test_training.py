@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -70,6 +71,61 @@ def test_a_dataset_is_written_in_the_format_of_its_name(
     frame = READERS[suffix](output)
     assert frame.columns == ["driver_id", "event_timestamp", *FEATURES]
     assert len(frame) == 3
+
+
+@pytest.fixture(scope="module")
+def listing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project, applied, of a module that prints, over a source of lists, bytes and infinities."""
+    folder = tmp_path_factory.mktemp("listing")
+    (folder / "feature_store.yaml").write_text("project: listing")
+    (folder / "views.py").write_text(
+        "from featurestore import Entity, FeatureView, FileSource\n"
+        "print('hello from the module')\n"
+        "source = FileSource('rows.parquet', timestamp_field='at')\n"
+        "view = FeatureView('users', source, entities=[Entity('user')])\n"
+    )
+    at = [datetime(2026, 5, 1, tzinfo=UTC)]
+    rows = {"user": [1], "at": at, "tags": [["a", "b"]], "raw": [b"hi"], "ratio": [float("inf")]}
+    pl.DataFrame(rows).write_parquet(folder / "rows.parquet")
+    assert run(folder, "apply").status == 0
+    return folder
+
+
+TRAINING = [
+    "get-historical-features",
+    "-d",
+    '{"user": [1], "event_timestamp": ["2026-05-02T00:00:00Z"]}',
+    "-f",
+    "users",
+]
+
+
+def test_lists_are_json_and_bytes_are_base64_in_csv(listing: Path) -> None:
+    done = run(listing, *TRAINING)
+    assert done.out.splitlines()[0] == "user,event_timestamp,tags,raw,ratio"
+    assert done.out.splitlines()[1].endswith(',"[""a"", ""b""]",aGk=,inf')
+
+
+def test_json_has_no_infinities_and_nothing_of_what_modules_print(listing: Path) -> None:
+    (listing / "views.py").touch()
+    done = run(listing, "plan", "--json")
+    assert (done.json["changes"], done.err) == ([], "hello from the module\n")
+    (row,) = run(listing, *TRAINING, "--json").json
+    assert (row["tags"], row["raw"], row["ratio"]) == (["a", "b"], "aGk=", None)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_the_folder_of_the_output_is_made(listing: Path, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / "new" / f"training.{suffix}"
+    assert run(listing, *TRAINING, "-o", str(output)).status == 0
+    assert READERS[suffix](output).height == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_an_output_that_cannot_be_written_is_an_error_with_a_fix(listing: Path, suffix: str) -> None:
+    done = run(listing, *TRAINING, "-o", str(listing / "views.py" / f"training.{suffix}"))
+    assert (done.status, "Traceback" in done.err) == (1, False)
+    assert f"training.{suffix} cannot be written" in done.err
 
 
 def test_an_unknown_format_is_refused_before_any_work(applied: Path) -> None:

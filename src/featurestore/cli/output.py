@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -26,8 +28,16 @@ def print_json(value: object) -> None:
 
 
 def as_json(value: object) -> str:
-    """Return ``value`` as JSON; what JSON does not know is text."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+    """Return ``value`` as JSON; what JSON does not know is text, and as in the server's answers null or Base64.
+
+    Example:
+        >>> print(as_json([float("inf"), b"hi"]))
+        [
+          null,
+          "aGk="
+        ]
+    """
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], *, header: bool = False) -> None:
@@ -62,6 +72,8 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, tuple | list):
         return ", ".join(map(_text, value))
     if isinstance(value, Mapping):
@@ -84,7 +96,7 @@ def duration(value: timedelta) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a declaration, or any value, as plain data.
+    """Return a declaration, or any value, as plain data: bytes as Base64, NaN and infinities as ``None``.
 
     Example:
         >>> from featurestore import Entity
@@ -92,8 +104,12 @@ def plain(value: Any) -> Any:
         {'name': 'driver', 'join_keys': ['driver'], 'owner': 'ops'}
     """
     match value:
-        case None | bool() | int() | float() | str():
+        case float():
+            return value if math.isfinite(value) else None
+        case None | bool() | int() | str():
             return value
+        case bytes():
+            return base64.b64encode(value).decode()
         case timedelta():
             return duration(value)
         case datetime() | date():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featurestore.cli.asking import column_options, features_option, listed
+from featurestore.cli.datasets import SUFFIXES, as_csv, write
 from featurestore.cli.output import json_option, print_json, print_rows
 from featurestore.errors import ParameterError
 
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 _SHOWN = 50
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
-    ".csv": lambda frame, path: frame.write_csv(path),
-    ".ndjson": lambda frame, path: frame.write_ndjson(path),
-    ".arrow": lambda frame, path: frame.write_ipc(path),
-}
 
 
 def _request(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,18 +63,14 @@ def _request(command: Callable[..., Any]) -> Callable[..., Any]:
 def get_historical_features(project: Project, /, *, output: Path | None, as_json: bool, **request: Any) -> None:
     """Make a training dataset: the labels, each with what was known of the features at its time.
 
-    One row comes out for every row that goes in, in the same order. Prints CSV where the output is no terminal.
+    One row comes out for every row that goes in, in the same order. Prints CSV where the output is no terminal: lists
+    and structs as JSON in it, bytes as Base64.
     """
-    if output is not None and output.suffix not in {".parquet", *_WRITERS}:
-        raise click.BadParameter(
-            f"{output.name} ends in none of .parquet, {', '.join(_WRITERS)}", param_hint="--output"
-        )
+    if output is not None and output.suffix not in SUFFIXES:
+        raise click.BadParameter(f"{output.name} ends in none of {', '.join(SUFFIXES)}", param_hint="--output")
     job = _job(project.store(), **request)
     if output is not None:
-        if output.suffix == ".parquet":
-            job.write_parquet(output)
-        else:
-            _WRITERS[output.suffix](job.to_polars(), output)
+        write(job, output)
         click.echo(f"wrote {output}", err=True)
         return
     frame = job.to_polars()
@@ -89,7 +81,7 @@ def get_historical_features(project: Project, /, *, output: Path | None, as_json
         if len(frame) > _SHOWN:
             click.echo(f"... and {len(frame) - _SHOWN} more rows; write them all with --output")
     else:
-        click.echo(frame.write_csv(), nl=False)
+        click.echo(as_csv(frame), nl=False)
 
 
 @click.command(epilog="Example: featurestore explain -d labels.csv -f driver_hourly_stats:conv_rate")

@@ -3,7 +3,8 @@
 The folder of the repository is where imports start, as for a script that runs there: ``features/events.py`` is the
 module ``features.events``, which is also the identity of the functions in it. A module that was imported before is used
 as it is. Where another module has the name already (of a second repository, or of an installed package), the
-repository's own takes its place while the repository is loaded, and gives it back afterwards.
+repository's own takes its place while the repository is loaded, and gives it back afterwards. What
+modules print meanwhile goes to the standard error: the standard output is for what was asked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from importlib.machinery import ModuleSpec
@@ -162,7 +163,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 def _loaded(home: Path, files: tuple[Path, ...], load: _Load) -> Loaded:
     names = {_module_name(file, home): file for file in files}
     _refuse_names_of_python(names)
-    with _importable(home, names, load), collected.isolated():
+    with _importable(home, names, load), collected.isolated(), redirect_stdout(sys.stderr):
         modules = [_import(name, file, home) for name, file in names.items()]
         made, sources = tuple(collected), tuple(collected.sources.values())
     _hand_over(made, sources)
