@@ -16,7 +16,7 @@ from featurestore.repository.documents import Key, ObjectKind
 from featurestore.repository.fingerprint import Fingerprints
 from featurestore.repository.repository import Repository
 
-__all__ = ["Plan", "computes", "desired", "gone_views", "retyped", "summary"]
+__all__ = ["Plan", "computes", "desired", "gone_views", "retyped", "retyped_features", "summary"]
 
 _STORED_KINDS = (ObjectKind.VIEW, ObjectKind.FUNCTION)
 """The kinds of what has rows of its own."""
@@ -87,13 +87,23 @@ def desired(
 
 def retyped(made: Iterable[Change], online: Collection[str]) -> tuple[str, ...]:
     """Return, each in one line, which features of views that are ``online`` change their type."""
-    return tuple(
-        f"{change.name}: {field}"
-        for change in made
-        if change.kind in _STORED_KINDS and (change.renamed_from or change.name) in online
-        for field in change.fields
-        if _is_feature(field) and field.before is not None and field.after is not None and not field.renamed
-    )
+    return tuple(f"{change.name}: {field}" for change, field in _retyped(made, online))
+
+
+def retyped_features(made: Iterable[Change], online: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the features that change their type by the ``online`` views that they are of."""
+    found: dict[str, tuple[str, ...]] = {}
+    for change, field in _retyped(made, online):
+        found[change.name] = (*found.get(change.name, ()), field.path.partition(".")[2])
+    return found
+
+
+def _retyped(made: Iterable[Change], online: Collection[str]) -> Iterator[tuple[Change, FieldChange]]:
+    for change in made:
+        if change.kind in _STORED_KINDS and (change.renamed_from or change.name) in online:
+            for field in change.fields:
+                if _is_feature(field) and field.before is not None and field.after is not None and not field.renamed:
+                    yield change, field
 
 
 def _is_feature(field: FieldChange) -> bool:

@@ -122,6 +122,24 @@ class OnlineViews:
         if known is None or not known._holds(made):
             started = self if known is None else self.without([name])
             return started._with_new(name, made)
+        return self._with_layout(name, columns)
+
+    def with_types(self, name: str, types: Mapping[str, str]) -> OnlineViews:
+        """Return the document in which features of a view that is there have other types; others are passed over.
+
+        Example:
+            >>> views = OnlineViews().with_view("stats", keys=(("id", "Int64"),), columns=(("rate", "Int64"),))
+            >>> [each.columns for each in views.with_types("stats", {"rate": "String"})["stats"].layouts]
+            [(('rate', 'Int64'),), (('rate', 'String'),)]
+
+        Raises:
+            UnsupportedValueError: more layouts than fit.
+        """
+        columns = tuple((column, types.get(column, text)) for column, text in self[name].layout.columns)
+        return self._with_layout(name, columns)
+
+    def _with_layout(self, name: str, columns: Columns) -> OnlineViews:
+        known = self[name]
         if known.layout.columns == columns:
             return self
         if len(known.layouts) > _MOST_LAYOUTS:

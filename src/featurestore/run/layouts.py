@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from featurestore.declare.view import FeatureView
 from featurestore.declare.windowed import reach_of
 from featurestore.engines import _keys
-from featurestore.errors import MissingColumnError
+from featurestore.errors import FeatureStoreError, MissingColumnError
 from featurestore.online.base import VIEW_BYTES, OnlineStore
 from featurestore.planning.retrieval import Table
 from featurestore.rows.layout import Columns, OnlineView, OnlineViews
 from featurestore.rows.types import type_text
+from featurestore.run.casting import polars_type
+from featurestore.run.history import types_of_view
 from featurestore.run.online import Online, change_views, drop_retired
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["kept", "publish"]
+__all__ = ["kept", "publish", "retype"]
 
 
 def publish(online: Online, name: str, table: Table, schema: pl.Schema, *, snapshots: bool = False) -> OnlineView:
@@ -45,6 +49,40 @@ def publish(online: Online, name: str, table: Table, schema: pl.Schema, *, snaps
     if views.retired:
         drop_retired(online.registry, online.store)
     return views[name]
+
+
+def retype(online: Online, features: Mapping[str, Collection[str]]) -> None:
+    """Keep features in the types that they have by now: what was written in others reads as null from here on.
+
+    A type is that of the view's source, as of everything that is written; where there is none that can be read, it
+    is the declared one. A feature of which neither says its type keeps the one it has until rows are written.
+
+    Args:
+        online: the store's parts.
+        features: by the view that they are of. Views of which nothing is online are passed over.
+    """
+    found = {name: _types(online, name, some) for name, some in features.items()}
+
+    def with_types(known: OnlineViews) -> OnlineViews:
+        for name, types in found.items():
+            known = known.with_types(name, types) if name in known else known
+        return known
+
+    change_views(online.registry, with_types)
+
+
+def _types(online: Online, name: str, features: Collection[str]) -> dict[str, str]:
+    view = online.context.known.views.get(name)
+    types: Mapping[str, pl.DataType | None] = {}
+    if isinstance(view, FeatureView):
+        types = {one.name: polars_type(one.dtype) for one in view.schema}
+        with suppress(FeatureStoreError):
+            types = types_of_view(online.context, view)
+    for function in online.context.known.functions:
+        if function.qualified_name == name:
+            types = {each: polars_type(dtype) for each, dtype in (function.declaration.schema or {}).items()}
+    found = _texts({each: dtype for each in features if (dtype := types.get(each)) is not None})
+    return {each: text for each, text in found if text != "Null"}
 
 
 def _remove_strangers(store: OnlineStore) -> None:

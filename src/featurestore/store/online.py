@@ -14,7 +14,7 @@ from featurestore.declare.feature import Feature
 from featurestore.declare.source import KafkaSource, PushSource
 from featurestore.declare.view import FeatureView
 from featurestore.instants import MAX_CLOCK_SKEW, Clock, to_duration
-from featurestore.planning.applying import gone_views
+from featurestore.planning.applying import gone_views, retyped_features
 from featurestore.repository.changes import Change
 from featurestore.store.materialization import Materializing
 
@@ -311,7 +311,7 @@ class Serving(Materializing):
         if opened is not None:
             opened.close()
 
-    def _forget_removed(self, made: Iterable[Change]) -> None:
+    def _follow_up(self, made: Iterable[Change]) -> None:
         gone = gone_views(made)
         if gone or self.registry.keys("online/"):
             from featurestore.run.forgetting import forget, forget_orphans
@@ -319,6 +319,18 @@ class Serving(Materializing):
             online = self._online()
             forget(online, gone)
             forget_orphans(online)  # What somebody else removed, and died.
+            self._retype(online, made)
+
+    @staticmethod
+    def _retype(online: Online, made: Iterable[Change]) -> None:
+        """Let features that changed their type be read and pushed in the new one."""
+        from featurestore.run.online import online_views
+
+        features = retyped_features(made, online_views(online.registry).views)
+        if features:
+            from featurestore.run.layouts import retype
+
+            retype(online, features)
 
 
 def _identity(features: Any, full: bool) -> Any:

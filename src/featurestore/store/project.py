@@ -149,7 +149,7 @@ class Project(Functions):
         self._code.update(plan.after.code)
         applying.commit_plan(self.registry, plan, message=message)
         self.refresh_registry()
-        self._forget_removed(plan.changes)
+        self._follow_up(plan.changes)
 
     def teardown(self, *, dry_run: bool = False) -> tuple[Change, ...]:
         """Take every declaration out of force. The history stays, so that `rollback` brings them back.
@@ -191,11 +191,11 @@ class Project(Functions):
         made = applying.restored(self.registry, version, dry_run=dry_run)
         self.refresh_registry()
         if not dry_run:
-            self._forget_removed(made)
+            self._follow_up(made)
         return made
 
-    def _forget_removed(self, made: Iterable[Change]) -> None:
-        """Remove what views that are gone left online and in the log. The online side has it."""
+    def _follow_up(self, made: Iterable[Change]) -> None:
+        """Bring what is online in line with changes that are in force by now. The online side has it."""
 
     # ---- what is in force ----------------------------------------------------------------------------------------
 
