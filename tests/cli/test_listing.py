@@ -112,3 +112,17 @@ def test_before_the_first_apply_it_is_said_what_to_do_first(tmp_path: Path) -> N
     assert asked.status == 1
     for done in (listed, asked):
         assert "nothing of project 'shop' is applied: featurestore apply" in done.err
+
+
+def test_a_join_key_that_a_schema_lists_is_no_feature_of_the_lists(tmp_path: Path) -> None:
+    (tmp_path / "feature_store.yaml").write_text("project: keyed")
+    (tmp_path / "views.py").write_text(
+        "from featurestore import Entity, FeatureView, FileSource\n"
+        "from featurestore.dtypes import Int64\n"
+        "source = FileSource('rows.parquet', timestamp_field='at')\n"
+        "view = FeatureView('users', source, {'user': Int64, 'trips': Int64}, entities=[Entity('user')])\n"
+    )
+    assert run(tmp_path, "apply", "--skip-source-validation").status == 0
+    assert [row[0] for row in run(tmp_path, "features", "list").rows] == ["users:trips"]
+    assert run(tmp_path, "feature-views", "list").rows == [["users", "user", "trips", "", "rows"]]
+    assert "expected: one of: trips\n" in run(tmp_path, "get-online-features", "-f", "users:user", "-e", "user=1").err

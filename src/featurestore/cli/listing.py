@@ -150,8 +150,7 @@ def _view_row(view: Any) -> Sequence[object]:
     if hasattr(view, "qualified_name"):
         said = view.declaration
         return view.name, view.entity, tuple(said.schema or ()), said.ttl, f"function {view.qualified_name}"
-    features = tuple(field.name for field in view.schema)
-    return view.name, tuple(map(_name, view.entities)), features, view.ttl, view.source.name
+    return view.name, tuple(map(_name, view.entities)), view.feature_names, view.ttl, view.source.name
 
 
 def _materialized(store: FeatureStore, view: Any) -> dict[str, Any]:

@@ -139,8 +139,8 @@ class FeatureView:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features, as far as they are declared: the aggregates of a window view, else the schema."""
-        return tuple(each.name for each in self.aggregates or self.schema)
+        """The features, as far as they are declared: the aggregates of a window view, else the schema without keys."""
+        return tuple(each.name for each in self.aggregates or self.features)
 
     @property
     def features(self) -> tuple[Field, ...]:

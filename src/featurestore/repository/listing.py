@@ -68,7 +68,7 @@ def features_of(view: AnyView, types: Mapping[str, object] = MappingProxyType({}
         for name, dtype in (view.declaration.schema or {view.name: ""}).items():
             yield ListedFeature(name, view.name, _text(dtype), keys, view.metadata.summary, tags)
     else:
-        for each in view.schema:
+        for each in view.features if isinstance(view, FeatureView) else view.schema:
             yield ListedFeature(each.name, view.name, str(each.dtype), keys, each.description, each.tags)
 
 
