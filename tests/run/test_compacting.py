@@ -119,6 +119,16 @@ def test_the_settings_say_how_far_ahead_pushed_rows_may_be(tmp_path: Path) -> No
         store.push("clicks_push", _row(1, NOW + timedelta(minutes=30)), max_clock_skew="5m")
 
 
+def test_a_row_dated_ahead_is_served_before_training_sees_it_unless_no_skew_is_allowed(store: FeatureStore) -> None:
+    later = NOW + timedelta(minutes=4)
+    with pytest.raises(FrameError, match="dated ahead"):
+        store.push("clicks_push", _row(2, later), max_clock_skew="0s")
+    store.push("clicks_push", _row(2, later))
+    assert store.get_online_features("clicks:n", [{"user": 2}]).to_dict()["n"] == [2]
+    labels = pl.DataFrame({"user": [2, 2], "event_timestamp": [NOW, later]})
+    assert store.get_historical_features(labels, ["clicks:n"]).to_polars()["n"].to_list() == [None, 2]
+
+
 def test_compact_takes_from_window_views_what_no_window_reaches_any_more(tmp_path: Path) -> None:
     clock = SetClock(NOW)
     store = opened(tmp_path, clock)
