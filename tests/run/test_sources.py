@@ -171,6 +171,26 @@ def test_union_by_name_brings_files_to_common_types_with_nulls_where_there_is_no
     assert answer.rows()[2] == (1, AT, None, True)
 
 
+@pytest.mark.parametrize(("coarse", "fine"), [("ms", "us"), ("us", "ns")])
+def test_a_union_makes_no_row_earlier(tmp_path: Path, coarse: Any, fine: Any) -> None:
+    at = pl.Series([AT]).cast(pl.Datetime(fine)).to_physical() + 1  # A tick.
+    ROWS.head(1).cast({"at": pl.Datetime(coarse)}).write_parquet(tmp_path / "a.parquet")
+    ROWS.head(1).with_columns(at.cast(pl.Datetime(fine)).alias("at")).write_parquet(tmp_path / "b.parquet")
+    found = read(tmp_path / "*.parquet", union_by_name=True)
+    assert found["at"].to_list() == [AT, AT.replace(microsecond=1)]
+
+
+def test_a_time_that_no_row_of_ndjson_has_is_a_time(tmp_path: Path) -> None:
+    (tmp_path / "a.ndjson").write_text('{"user":1,"at":"2024-05-01","known":null}\n')
+    (tmp_path / "b.ndjson").write_text('{"user":1,"at":"2024-05-01","known":"2024-05-02"}\n')
+    for place, known in (("a.ndjson", [None]), ("*.ndjson", [None, datetime(2024, 5, 2, tzinfo=UTC)])):
+        found = read(tmp_path / place, available_at="known")
+        assert found.schema["known"] == pl.Datetime("us", "UTC")
+        assert found["known"].to_list() == known
+    ROWS.with_columns(known=None).write_parquet(tmp_path / "c.parquet")
+    assert read(tmp_path / "c.parquet", available_at="known").schema["known"] == pl.Datetime("us", "UTC")
+
+
 def test_text_in_one_csv_file_is_never_a_number_first_in_another(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("at,code\n2024-05-01,0012\n")
     (tmp_path / "b.csv").write_text("at,code\n2024-05-01,C12\n")

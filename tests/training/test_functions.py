@@ -52,6 +52,16 @@ def test_a_timeline_is_a_feature_view_like_any_other(store: FeatureStore) -> Non
     assert answers(store, visits).to_dict(as_series=False) == {"n": [20, 2, 3, None]}
 
 
+def test_times_in_other_units_for_other_parameters_become_no_earlier_ones(store: FeatureStore) -> None:
+    @store.register_feature(entity="user", timestamp="at", name="m.visits")
+    def visits(unit: str) -> pl.DataFrame:
+        at = pl.Series([MAY[4].replace(microsecond=900)]).dt.cast_time_unit(unit)  # type: ignore[arg-type]  # It is one.
+        return pl.DataFrame({"user": [1], "at": at, "n": [1 if unit == "us" else 2]})
+
+    labels = pl.DataFrame({"user": [1, 1], "event_timestamp": [MAY[4], MAY[4]], "unit": ["us", "ms"]})
+    assert answers(store, visits, labels=labels)["n"].to_list() == [None, 2]
+
+
 def test_the_ttl_of_a_timeline_holds(store: FeatureStore) -> None:
     visits = store.register_feature(entity="user", timestamp="at", ttl="2d")(timeline)
     assert answers(store, visits, statuses=True)["n__status"].to_list() == [

@@ -74,6 +74,21 @@ def test_sql_over_declared_sources_is_labels(store: FeatureStore, view: FeatureV
     assert answer["n"].to_list() == [20, None]
 
 
+@pytest.mark.parametrize("name", ["values.parquet", "from.parquet", "with-labels.parquet"])
+def test_a_file_whose_name_begins_as_sql_does_is_a_file(
+    store: FeatureStore, view: FeatureView, tmp_path: Path, name: str
+) -> None:
+    LABELS.write_parquet(tmp_path / name)
+    for path in (name, tmp_path / name):
+        assert_frame_equal(store.get_historical_features(path, view).to_polars(), expected())
+
+
+@pytest.mark.parametrize("before", ["/* of\nMay */ ", "(", "-- of May\n("])
+def test_sql_may_begin_with_a_comment_or_a_bracket(store: FeatureStore, view: FeatureView, before: str) -> None:
+    sql = f"{before}SELECT 1 AS \"user\", TIMESTAMP '2024-05-03' AS event_timestamp{')' * before.count('(')}"
+    assert store.get_historical_features(sql, view).to_polars()["n"].to_list() == [10]
+
+
 def test_sql_over_an_unknown_source_is_an_error_that_suggests_one(store: FeatureStore, view: FeatureView) -> None:
     store.register_source(FileSource("purchases.parquet"))
     with pytest.raises(UnknownNameError, match="did you mean 'purchases'"):
@@ -248,6 +263,24 @@ def test_a_grid_gives_every_known_key_at_every_point(store: FeatureStore, view: 
     job = store.get_historical_features(None, view[["n"]], start_date=MAY[0], end_date=MAY[4], every="2d")
     answer = job.to_polars().with_columns(pl.col("event_timestamp").dt.day())
     assert answer.rows() == [(1, 1, 10), (2, 1, None), (1, 3, 10), (2, 3, 20), (1, 5, 11), (2, 5, 20)]
+
+
+def test_keys_that_are_floats_in_one_view_keep_the_digits_of_the_other(store: FeatureStore, tmp_path: Path) -> None:
+    large = 2**53 + 1
+    pl.DataFrame({"user": [large, 5], "at": MAY[0], "n": [1, 2]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"user": [7.0, float("nan")], "at": MAY[0], "m": [3, 4]}).write_parquet(tmp_path / "b.parquet")
+    views = [FeatureView(x, FileSource(f"{x}.parquet", timestamp_field="at"), entities=["user"]) for x in "ab"]
+    answer = store.get_historical_features(None, views, start_date=MAY[0], end_date=MAY[0]).to_polars()
+    assert answer.sort("user").select("user", "n", "m").rows() == [(5, 2, None), (7, None, 3), (large, 1, None)]
+
+
+def test_integers_wider_than_arrows_are_answered(store: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text(f"user,at,n\n1,2024-05-01,1\n2,2024-05-01,{10**20}\n")
+    wide = FeatureView("wide", FileSource("w.csv", timestamp_field="at"), entities=["user"])
+    for engine in (PolarsEngine(), DuckDBEngine()):
+        job = replace(store.get_historical_features(LABELS, wide), _engine=engine)
+        assert job.to_polars()["n"].to_list() == [10**20, 1, 1, None]
+        assert job.to_arrow()["n"].to_pylist() == [Decimal(10**20), 1, 1, None]
 
 
 def test_a_range_of_views_about_different_things_is_an_error(store: FeatureStore, view: FeatureView) -> None:

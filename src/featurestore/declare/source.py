@@ -59,7 +59,8 @@ class FileSource:
             by the ending of the path, which for CSV may be ``.csv.gz``.
         timezone: of naive times in the files; UTC by default.
         separator: of CSV files; a tab where the path ends in ``.tsv``, else a comma.
-        hive_partitioning: whether ``key=value`` folders are columns; by default where the path has such.
+        hive_partitioning: whether ``key=value`` folders are columns; by default where each file lies in one that the
+            path names or leads to. A column that the files have is never replaced by one.
         union_by_name: take columns that only some of the files have, null in the others, instead of refusing them.
         s3_endpoint_override: endpoint of an S3-compatible store.
         description: one line.

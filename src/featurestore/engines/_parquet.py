@@ -77,7 +77,7 @@ def relation(opened: OpenPlan, view: ViewJoin) -> Relation:
     files = ", ".join(_text(path) for path in scan.files)
     where = " AND ".join(_conditions(source, view)) or "TRUE"
     return Relation(
-        f"SELECT {', '.join(columns)} FROM read_parquet([{files}]) WHERE {where}",
+        f"SELECT {', '.join(columns)} FROM read_parquet([{files}], hive_partitioning = false) WHERE {where}",
         keys=len(view.keys),
         tie_columns=len(order),
         carried=len(view.selected),

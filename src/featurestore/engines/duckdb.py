@@ -191,7 +191,9 @@ def _registered_rows(
     columns = {names[column.name]: column for column in times.get_columns()}
     columns |= {column.name: column for column in order.get_columns()}
     columns |= {"k0": pl.Series(code)} | ({} if EVENT in times.columns else {"event": pl.Series(np.zeros_like(code))})
-    frame = pl.DataFrame(columns).with_columns(p0=pl.int_range(pl.len(), dtype=pl.Int64))
+    # Arrow has no integers of 128 bits.
+    narrow = cs.by_dtype(pl.Int128, pl.UInt128).cast(pl.Decimal(38, 0), strict=False)
+    frame = pl.DataFrame(columns).with_columns(narrow, p0=pl.int_range(pl.len(), dtype=pl.Int64))
     db.register("source", frame.filter(pl.col("k0") >= 0, pl.col("event").is_not_null()).to_arrow())
     return Relation("SELECT * FROM source", 1, order.width, 1, CREATED in times.columns, AVAILABLE in times.columns)
 

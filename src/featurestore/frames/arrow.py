@@ -7,6 +7,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,8 +41,9 @@ def from_polars(frame: pl.LazyFrame | pl.DataFrame, shape: Shape) -> Any:
 
 
 def plain(frame: pl.LazyFrame | pl.DataFrame) -> Any:
-    """Return the frame as a PyArrow table."""
-    return frame.lazy().collect().to_arrow()
+    """Return the frame as a PyArrow table; integers of 128 bits, which Arrow lacks, as decimals."""
+    wide = cs.by_dtype(pl.Int128, pl.UInt128)
+    return frame.lazy().with_columns(wide.cast(pl.Decimal(38, 0))).collect().to_arrow()
 
 
 def schema_of(value: Any, *, name: str, key: Sequence[str]) -> dict[str, pl.DataType]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial, reduce
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from featurestore.declare.source import FORMATS, FileSource
-from featurestore.engines import _times
+from featurestore.engines import _keys, _times
 from featurestore.errors import (
     FeatureStoreError,
     FrameError,
@@ -35,7 +36,10 @@ __all__ = ["Labels", "Range", "generated", "read_labels"]
 
 TIMESTAMP = "event_timestamp"
 _PARSED = "__fs_label_time__"
-_SELECT = re.compile(r"\s*(?:--[^\n]*\n\s*)*(?:select|with|from|values)\b", re.IGNORECASE)
+_SELECT = re.compile(
+    r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|from|values)(?=[\s(*'\"])", re.IGNORECASE | re.DOTALL
+)
+"""SQL text, which no path of a file looks like: `values.parquet` is one."""
 _UTC = pl.Datetime("us", "UTC")
 _KINDS = (
     "a pandas or Polars frame, a PyArrow table, a DuckDB relation, the path of a file, SQL text, "
@@ -91,7 +95,8 @@ def read_labels(value: Any, *, sources: Mapping[str, FileSource], base: Path) ->
     if isinstance(value, (str, PathLike)):
         text = fspath(value)
         query = text
-        value = _from_sql(text, sources, base) if _SELECT.match(text) else _from_file(text, base)
+        is_sql = isinstance(value, str) and _SELECT.match(text)
+        value = _from_sql(text, sources, base) if is_sql else _from_file(text, base)
     kind = kind_of(value)
     if kind is None or kind is Kind.MAPPING:
         raise FrameError(
@@ -259,7 +264,13 @@ def generated(wanted: Range, tables: Mapping[str, Table]) -> Labels:
     giving = keyed or timed
     keys = _common_keys(giving)
     start, end = to_micros(wanted.start), to_micros(wanted.end)
-    rows = pl.concat([_rows(table, keys) for table in giving.values()], how="vertical_relaxed")
+    frames = [_rows(table, keys) for table in giving.values()]
+    schemas = [frame.collect_schema() for frame in frames]
+    types = {key: _key_type(key, [schema[key] for schema in schemas]) for key in keys}
+    rows = pl.concat(
+        frame.select(*(_key(key, schema[key], types[key]) for key in keys), TIMESTAMP)
+        for frame, schema in zip(frames, schemas, strict=True)
+    )
     known = rows.filter(pl.col(TIMESTAMP) <= end).drop_nulls()
     if wanted.every is None:
         found = known.filter(pl.col(TIMESTAMP) >= start).unique()
@@ -273,6 +284,18 @@ def generated(wanted: Range, tables: Mapping[str, Table]) -> Labels:
     span = f"from {from_micros(start).isoformat()} to {from_micros(end).isoformat()}"
     query = f"all rows {span}" if wanted.every is None else f"every {wanted.every} {span}"
     return Labels(labels, TIMESTAMP, {"kind": str(Kind.POLARS)}, query)
+
+
+def _key_type(key: str, found: Sequence[pl.DataType]) -> pl.DataType:
+    """Return the type of a key that views may have in different ones, in which equal keys are equal values."""
+    what = f"{key!r} in the views that give the labels"
+    return found[0] if len(set(found)) == 1 else reduce(partial(_keys.common_type, what=what), found)
+
+
+def _key(key: str, dtype: pl.DataType, target: pl.DataType) -> pl.Expr:
+    if dtype != target:
+        return _keys.as_key(key, dtype, target).alias(key)
+    return pl.col(key).fill_nan(None) if dtype.is_float() else pl.col(key)  # NaN is no key.
 
 
 def _common_keys(tables: Mapping[str, Table]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -22,8 +21,10 @@ from featurestore.errors import ConfigurationError, FrameError, MissingColumnErr
 from featurestore.planning.scans import Extent, Scan
 from featurestore.run import objects, tables
 from featurestore.run.extents import lines_of
+from featurestore.run.partitions import Partitions, partitions_of
 from featurestore.run.text_files import Types, read_text, settled
 from featurestore.run.times import parsed
+from featurestore.run.uniting import as_united, united
 from featurestore.run.unreadable import reading
 
 __all__ = ["Opened", "in_utc", "inspect_source", "open_source", "scan_of"]
@@ -35,7 +36,7 @@ _ENDINGS = {
     "ipc": (".arrow", ".feather", ".ipc"),
 }
 _TEXT = ("csv", "ndjson")
-_PARTITION = re.compile(r"([^/=]+)=([^/]*)")
+_NO_TYPES: Mapping[str, pl.DataType] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,12 @@ def open_source(source: FileSource, base: Path, types: Types | None = None) -> O
     """Return the rows of ``source``; of its time columns text is read as ISO 8601. Raises as `scan_of` does."""
     with reading(source):
         opened = _opened(source, base, _by_stored_name(source, types or {}))
-    text = [column for column in _stored_times(source, opened.schema) if opened.schema[column] == pl.String()]
-    if not text:
+    times = {column: opened.schema[column] for column in _stored_times(source, opened.schema)}
+    text = [parsed(column, zone=source.timezone) for column, dtype in times.items() if dtype == pl.String()]
+    blank = [pl.col(column).cast(pl.Datetime("us", "UTC")) for column, dtype in times.items() if dtype == pl.Null()]
+    if not (text or blank):
         return opened
-    frame = opened.frame.with_columns(parsed(column, zone=source.timezone) for column in text)
+    frame = opened.frame.with_columns(*text, *blank)
     return replace(opened, frame=frame, schema=frame.collect_schema(), files=())
 
 
@@ -133,9 +136,10 @@ def _opened(source: FileSource, base: Path, types: Types) -> Opened:
     if "://" in source.path:
         return _from_objects(source, types)
     files = _files(source, base)
+    partitions = partitions_of(files, str(base), types, wanted=source.hive_partitioning)
     if source.format in _TEXT:
-        return _from_text(source, files, types, lambda: lines_of(files))
-    return _from_files(source, files)
+        return _from_text(source, files, partitions, types, lambda: lines_of(files))
+    return _in_one(source, files, partitions) or _file_by_file(source, files, partitions)
 
 
 def _from_objects(source: FileSource, types: Types) -> Opened:
@@ -145,12 +149,14 @@ def _from_objects(source: FileSource, types: Types) -> Opened:
         lines = cache(lambda: objects.lines_by_object(url, storage))
         # Where no object has a line, reading says whether there are objects at all.
         files = (list(lines()) if objects.is_pattern(url) else []) or [url]
-        return _from_text(source, files, types, lambda: Extent(sum(lines().values()), exact=False))
+        partitions = partitions_of(files, "", types, wanted=source.hive_partitioning)
+        return _from_text(source, files, partitions, types, lambda: Extent(sum(lines().values()), exact=False))
     if source.union_by_name and objects.is_pattern(url):
         found = objects.objects_of(url, storage, parquet=source.format == "parquet")
         if found:
-            return _file_by_file(source, found)
-    frame = _scan(source, [url])
+            return _file_by_file(source, found, partitions_of(found, "", types, wanted=source.hive_partitioning))
+    partitions = partitions_of([url], "", types, wanted=source.hive_partitioning)
+    frame = _scan(source, [url], is_partitioned=bool(partitions.types))
     return Opened(frame, frame.collect_schema())
 
 
@@ -178,25 +184,22 @@ def _is_hidden(part: str) -> bool:
     return part.startswith((".", "_")) and "=" not in part
 
 
-def _from_files(source: FileSource, files: Sequence[str]) -> Opened:
-    whole = _in_one(source, files)
-    if whole is not None:
-        return whole
-    return _file_by_file(source, files)
-
-
-def _file_by_file(source: FileSource, files: Sequence[str]) -> Opened:
-    frames = {file: _scan(source, [file]) for file in files}
+def _file_by_file(source: FileSource, files: Sequence[str], partitions: Partitions) -> Opened:
+    frames = {file: partitions.on(_scan(source, [file]), file) for file in files}
     with ThreadPoolExecutor() as pool:  # Each may be a request.
         schemas = dict(zip(frames, pool.map(pl.LazyFrame.collect_schema, frames.values()), strict=True))
     return _stacked(frames, schemas, _together(source, schemas))
 
 
-def _from_text(source: FileSource, files: Sequence[str], types: Types, extent: Callable[[], Extent | None]) -> Opened:
-    base = base_of(files)
-
+def _from_text(
+    source: FileSource,
+    files: Sequence[str],
+    partitions: Partitions,
+    types: Types,
+    extent: Callable[[], Extent | None],
+) -> Opened:
     def read(file: str, overrides: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-        return _with_partitions(source, file, base, _scan(source, [file], overrides))
+        return partitions.on(_scan(source, [file], overrides), file)
 
     csv, times = source.format == "csv", _stored_names(source)
     found = [one for file in files if (one := read_text(file, read, types, times=times, csv=csv)) is not None]
@@ -245,31 +248,45 @@ def _stacked(frames: Mapping[str, pl.LazyFrame], schemas: Mapping[str, pl.Schema
     return Opened(pl.concat(parts) if len(parts) > 1 else parts[0], common)
 
 
-def _in_one(source: FileSource, files: Sequence[str]) -> Opened | None:
+def _in_one(source: FileSource, files: Sequence[str], partitions: Partitions) -> Opened | None:
     """Return one scan over files that are all alike; None where they are not."""
-    scan = pl.scan_parquet if source.format == "parquet" else pl.scan_ipc
-    schemas = [list(scan(file, glob=False, hive_partitioning=False).collect_schema().items()) for file in files]
+    schemas = [list(_scan(source, [file]).collect_schema().items()) for file in files]
     if any(schema != schemas[0] for schema in schemas[1:]):
         return None
-    frame = _scan(source, files)
+    if partitions.types and not partitions.suit(dict(schemas[0])):
+        return None
+    frame = _scan(source, files, is_partitioned=bool(partitions.types), hive_types=partitions.types)
     # Readers of other libraries take a name with brackets for a pattern.
-    plain = not _is_partitioned(source, files) and not any(glob.has_magic(file) for file in files)
+    plain = not partitions.types and not any(glob.has_magic(file) for file in files)
     simple = source.format == "parquet" and plain
     return Opened(frame, frame.collect_schema(), tuple(files) if simple else ())
 
 
 def _scan(
-    source: FileSource, files: Sequence[str], types: Mapping[str, pl.DataType] = MappingProxyType({})
+    source: FileSource,
+    files: Sequence[str],
+    types: Mapping[str, pl.DataType] = _NO_TYPES,
+    *,
+    is_partitioned: bool = False,
+    hive_types: Mapping[str, pl.DataType] = _NO_TYPES,
 ) -> pl.LazyFrame:
-    """Return the rows of ``files``; ``types`` are those of columns of CSV files that are not read as they look."""
+    """Return the rows of ``files``.
+
+    Args:
+        source: where they are from.
+        files: paths or URLs.
+        types: of columns of CSV files that are not read as they look.
+        is_partitioned: whether the folders of Parquet and Arrow files are columns.
+        hive_types: types of these columns, where they are known.
+    """
     options: dict[str, Any] = {"glob": False}
     if "://" in source.path:
         options = {"glob": files[0] == source.path, "storage_options": _storage(source)}
     match source.format:
-        case "parquet":
-            return pl.scan_parquet(list(files), hive_partitioning=_is_partitioned(source, files), **options)
-        case "ipc":
-            return pl.scan_ipc(list(files), hive_partitioning=_is_partitioned(source, files), **options)
+        case "parquet" | "ipc":
+            scan: Callable[..., pl.LazyFrame] = pl.scan_parquet if source.format == "parquet" else pl.scan_ipc
+            hive = {"hive_partitioning": is_partitioned, "hive_schema": dict(hive_types) or None}
+            return scan(list(files), **hive, **options)
         case "csv":
             options |= {"schema_overrides": dict(types), "separator": source.separator}
             return pl.scan_csv(list(files), infer_schema_length=None, **options)
@@ -282,31 +299,6 @@ def _storage(source: FileSource) -> dict[str, str] | None:
     if not endpoint:
         return None
     return {"aws_endpoint_url": endpoint} | ({"aws_allow_http": "true"} if endpoint.startswith("http://") else {})
-
-
-# ---- hive partitions --------------------------------------------------------------------------------------------
-
-
-def base_of(files: Sequence[str]) -> str:
-    """Return the folder that all ``files`` have in common, partitions of it excluded."""
-    parts = Path(os.path.commonpath([os.path.dirname(file) for file in files])).parts  # noqa: PTH120  Of many texts.
-    plain = [index for index, part in enumerate(parts) if "=" in part]
-    return str(Path(*parts[: plain[0]])) if plain else str(Path(*parts))
-
-
-def _is_partitioned(source: FileSource, files: Sequence[str]) -> bool:
-    if source.hive_partitioning is not None:
-        return source.hive_partitioning
-    return all(_PARTITION.search(os.path.dirname(file)) for file in files)  # noqa: PTH120
-
-
-def _with_partitions(source: FileSource, file: str, base: str, frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Add the ``key=value`` folders as columns, where the reader of the format does not."""
-    if not _is_partitioned(source, [file]):
-        return frame
-    folders = os.path.dirname(file)[len(base) :]  # noqa: PTH120
-    pairs = _PARTITION.findall(folders)
-    return frame.with_columns(**{name: pl.lit(int(text) if text.isdecimal() else text) for name, text in pairs})
 
 
 # ---- files that differ ------------------------------------------------------------------------------------------
@@ -345,11 +337,8 @@ def _union(source: FileSource, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
 
 
 def _common(source: FileSource, column: str, one: pl.DataType, other: pl.DataType, file: str) -> pl.DataType:
-    if one == other:
-        return one
     try:
-        both = [pl.DataFrame(schema={column: dtype}) for dtype in (one, other)]
-        return pl.concat(both, how="vertical_relaxed").schema[column]
+        return united(one, other)
     except pl.exceptions.PolarsError as error:
         raise FrameError(
             f"the files of source {source.name!r} have no common type for column {column!r}",
@@ -366,7 +355,7 @@ def _changes(schema: pl.Schema, common: pl.Schema) -> dict[str, pl.DataType]:
 def _column(name: str, dtype: pl.DataType, schema: pl.Schema) -> pl.Expr:
     if name not in schema:
         return pl.lit(None, dtype).alias(name)
-    return pl.col(name) if schema[name] == dtype else pl.col(name).cast(dtype)
+    return as_united(name, schema[name], dtype)
 
 
 # ---- names ------------------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def provide_source(connection: duckdb.DuckDBPyConnection, name: str, source: Fil
     opened = open_source(source, base)
     _require_names_for_sql(source, [source.field_mapping.get(column, column) for column in opened.schema])
     if opened.files and not source.field_mapping and source.timezone is None:
-        connection.read_parquet(list(opened.files)).create_view(name)
+        connection.read_parquet(list(opened.files), hive_partitioning=False).create_view(name)
         return
     with reading(source):
         connection.register(name, in_utc(source, opened).rename(dict(source.field_mapping)).collect().to_arrow())

@@ -105,6 +105,10 @@ def read_text(file: str, read: Read, types: Types, *, times: Iterable[str], csv:
     if text:
         frame = read(file, text)
         schema = pl.Schema({**schema, **text})
+    blank = [pl.col(name).cast(pl.String) for name in times if schema.get(name) == pl.Null()]
+    if blank:  # Times are text, whether or not there are any.
+        frame = frame.with_columns(blank)
+        schema = frame.collect_schema()
     unsure = [name for name, dtype in schema.items() if isinstance(dtype, (pl.String, pl.Null)) and name not in times]
     return TextFile(file, frame, schema, frozenset(_blank(frame, unsure)), text)
 

@@ -25,10 +25,12 @@ from featurestore.planning.scans import Scan
 from featurestore.repository.names import AnyFeature
 from featurestore.run.aggregated import windowed
 from featurestore.run.calling import call_for_table, resolved
+from featurestore.run.casting import polars_type
 from featurestore.run.labels import Labels
 from featurestore.run.running import giving, listing
 from featurestore.run.session import Session
 from featurestore.run.sql import run_sql
+from featurestore.run.uniting import as_united, united
 
 __all__ = ["check_functions", "table_of"]
 
@@ -260,17 +262,21 @@ def _finisher(session: Session) -> Callable[[Any], Any]:
 def _stacked(feature: AnyFeature, frames: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
     if not frames:
         return _empty(feature)
-    first = frames[0].collect_schema().names()
-    for frame in frames[1:]:
-        names = frame.collect_schema().names()
-        if set(names) != set(first):
+    schemas = [frame.collect_schema() for frame in frames]
+    types = dict(schemas[0])
+    for schema in schemas[1:]:
+        if schema.keys() != types.keys():
             raise FrameError(
                 f"{feature.qualified_name} returns different columns for different parameters",
-                found=", ".join(names),
-                expected=", ".join(first),
+                found=", ".join(schema),
+                expected=", ".join(types),
                 fix="return the same columns always, with nulls where there is nothing",
             )
-    return pl.concat([frame.select(first) for frame in frames], how="vertical_relaxed")
+        types = {name: united(dtype, schema[name]) for name, dtype in types.items()}
+    return pl.concat(
+        frame.select(as_united(name, schema[name], dtype) for name, dtype in types.items())
+        for frame, schema in zip(frames, schemas, strict=True)
+    )
 
 
 def _empty(feature: AnyFeature) -> pl.LazyFrame:
@@ -285,6 +291,7 @@ def _empty(feature: AnyFeature) -> pl.LazyFrame:
         )
     kind = feature.declaration
     times = [_AT, *(name for name in (kind.timestamp, kind.created, kind.available_at) if name is not None)]
-    values: dict[str, pl.DataType] = dict.fromkeys([*feature.entity, *declared], pl.Null())
+    values: dict[str, pl.DataType] = dict.fromkeys(feature.entity, pl.Null())
+    values |= {name: polars_type(dtype) or pl.Null() for name, dtype in declared.items()}
     dimensions = {f"{_DIMENSION}{param.name}": pl.Null() for param in feature.params}
     return pl.LazyFrame(schema=values | dimensions | dict.fromkeys(times, pl.Datetime("us", "UTC")))
