@@ -31,16 +31,17 @@ from featurestore.rows.keys import KeyCodec, is_digest
 from featurestore.rows.layout import OnlineView
 from featurestore.rows.merging import pushed
 from featurestore.rows.records import Encoder, Heads
+from featurestore.rows.types import type_text
 from featurestore.run._materialize_events import by_entity, identities
 from featurestore.run.history import AVAILABLE, CREATED, EVENT
-from featurestore.run.incoming import Incoming, Limit, frame_of, incoming
+from featurestore.run.incoming import Incoming, Limit, frame_of, incoming, time_columns, types_of_rows
 from featurestore.run.layouts import publish
 from featurestore.run.online import Online
 from featurestore.run.window_states import WindowStates
 from featurestore.run.writing import keep
 from featurestore.windows.events import Event, pushed_ids
 
-__all__ = ["PushResult", "PushedView", "push", "write_to_online_store"]
+__all__ = ["PushResult", "PushedView", "push", "types_of_pushes", "write_to_online_store"]
 
 _BATCH = 10_000
 """Rows of one call of the online store."""
@@ -129,6 +130,17 @@ def write_to_online_store(
     """Put rows of one view online, where they are the newest, and nowhere else. Raises as `push` does."""
     chosen = view if not isinstance(view, str) else _named(online, view)
     return push(online, chosen, frame, to="online", max_clock_skew=max_clock_skew)
+
+
+def types_of_pushes(online: Online, source: Any) -> dict[str, str]:
+    """Return the texts of the types that keys and features of pushed rows have, where the views of ``source`` agree."""
+    found: dict[str, str] = {}
+    for view in _views(online, source, online_only=False):
+        _, types = types_of_rows(online, view, pl.DataFrame(), time_columns(view))
+        for name, dtype in types.items():
+            text = type_text(dtype, column=name)
+            found[name] = text if found.get(name, text) == text else "Null"
+    return found
 
 
 def _mode(to: Any) -> tuple[bool, bool]:

@@ -12,6 +12,7 @@ import msgspec
 from featurestore.server import answers
 from featurestore.server.access import Access
 from featurestore.server.guard import forbidden
+from featurestore.server.json_values import read_rows, readers
 from featurestore.server.metrics import Counts, ViewCounts
 from featurestore.server.options import Limits
 from featurestore.server.problems import Problem
@@ -35,7 +36,7 @@ Asked = FeastRead | Read
 class _Question:
     """Features that are asked for together: their reader, and what all answers share."""
 
-    __slots__ = ("allowed", "counts", "form", "names", "plan", "reader")
+    __slots__ = ("allowed", "counts", "form", "names", "plan", "reader", "texts")
 
     def __init__(self, reader: OnlineReader, names: Sequence[str], counts: Counts) -> None:
         self.reader = reader
@@ -46,6 +47,7 @@ class _Question:
         """Take up another plan, as another apply makes one."""
         self.plan = plan
         self.form = answers.FeastForm(plan)
+        self.texts = readers(_types(plan))
         self.counts: tuple[ViewCounts, ...] = tuple(counts.view(view.identity) for view in plan.views)
         self.allowed: set[Access] = set()
 
@@ -156,6 +158,8 @@ class Reading:
     ) -> tuple[OnlineResponse, Sequence[Any]]:
         """Return what was read, and the values in it, view by view."""
         question.require(access)
+        if question.texts:
+            rows = read_rows(rows, question.texts)
         reader = question.reader
         if not self._waits:
             response = reader.read(rows)
@@ -176,6 +180,20 @@ def _key(asked: Asked) -> Any:
     """Return what equal questions have in common."""
     features = asked.features
     return (None if features is None else tuple(features), asked.feature_service, asked.full_feature_names)
+
+
+def _types(plan: Any) -> dict[str, str]:
+    """Return the types of columns of requests, as far as they are known and agree: of keys, and of what functions take.
+
+    Functions are handed times anyway where they declare these, and text says them.
+    """
+    found = {name: str(dtype) for name, dtype in plan.requested.items() if str(dtype) not in ("Date", "UnixTimestamp")}
+    for view in plan.views:
+        types = {} if view.stored is None else dict(view.stored.keys)
+        for column, key in view.keys:
+            text = types.get(key, "Null")
+            found[column] = text if found.get(column, text) == text else "Null"
+    return found
 
 
 def _names(asked: Asked) -> list[str]:

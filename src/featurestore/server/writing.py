@@ -12,6 +12,7 @@ import msgspec
 from featurestore.errors import FrameError
 from featurestore.server.answers import encode
 from featurestore.server.guard import forbidden
+from featurestore.server.json_values import read_rows, readers
 from featurestore.server.metrics import Counts
 from featurestore.server.options import Limits
 from featurestore.server.problems import Problem
@@ -71,9 +72,8 @@ class Writing:
                 found=f'"to": {asked.to!r}',
                 expected=", ".join(_MODES),
             )
-        result = await asyncio.to_thread(
-            self._store.push, asked.push_source_name, asked.df, to=asked.to, idempotency_key=asked.idempotency_key
-        )
+        options = {"to": asked.to, "idempotency_key": asked.idempotency_key}
+        result = await asyncio.to_thread(self._put, self._store.push, asked.push_source_name, asked.df, **options)
         self._count(asked.push_source_name, call.rows)
         return _done(call, result, b"")
 
@@ -81,7 +81,8 @@ class Writing:
         """``POST /write-to-online-store``."""
         asked = decoded(_write, await call.body(self._limits))
         self._require(call, asked.feature_view_name, asked.df)
-        result = await asyncio.to_thread(self._store.write_to_online_store, asked.feature_view_name, asked.df)
+        put = self._store.write_to_online_store
+        result = await asyncio.to_thread(self._put, put, asked.feature_view_name, asked.df)
         self._count(asked.feature_view_name, call.rows)
         return _done(call, result, b"null")
 
@@ -129,6 +130,10 @@ class Writing:
             raise Problem(
                 422, "RequestError", "the values of df are nested too deeply", expected=f"at most {_DEEPEST} levels"
             )
+
+    def _put(self, put: Callable[..., Any], name: str, df: Mapping[str, list[Any]], **options: Any) -> Any:
+        known = readers(self._store.types_of_pushes(name))
+        return put(name, read_rows(df, known) if known else df, **options)
 
     def _count(self, name: str, rows: int) -> None:
         self._counts.pushed[name] = self._counts.pushed.get(name, 0) + rows

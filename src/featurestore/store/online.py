@@ -184,6 +184,19 @@ class Serving(Materializing):
                 self._online(), feature_view_name, df, max_clock_skew=self._skew(max_clock_skew)
             )
 
+    def types_of_pushes(self, push_source_name: str) -> dict[str, str]:
+        """Return what is known of the types of rows that are pushed: of keys and features, as text such as ``"Date"``.
+
+        This is for servers, which get as text what JSON has no form for.
+
+        Raises:
+            UnknownNameError: nothing bears the name; suggests the nearest.
+        """
+        from featurestore.run.pushing import types_of_pushes
+
+        with self.active():
+            return types_of_pushes(self._online(), push_source_name)
+
     def _skew(self, given: str | timedelta | None) -> timedelta:
         if given is not None:
             return to_duration(given)
