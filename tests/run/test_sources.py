@@ -180,6 +180,15 @@ def test_a_union_makes_no_row_earlier(tmp_path: Path, coarse: Any, fine: Any) ->
     assert found["at"].to_list() == [AT, AT.replace(microsecond=1)]
 
 
+def test_a_union_of_integers_and_floats_makes_no_key_another_one(tmp_path: Path) -> None:
+    ROWS.with_columns(user=pl.Series([7.0, None])).write_parquet(tmp_path / "b.parquet")
+    ROWS.write_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "*.parquet", union_by_name=True)["user"].to_list() == [1.0, 2.0, 7.0, None]
+    ROWS.with_columns(user=pl.Series([2**53, 2**53 + 1])).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(pl.exceptions.InvalidOperationError, match="9007199254740993, which is no Float64"):
+        read(tmp_path / "*.parquet", union_by_name=True)
+
+
 def test_a_time_that_no_row_of_ndjson_has_is_a_time(tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").write_text('{"user":1,"at":"2024-05-01","known":null}\n')
     (tmp_path / "b.ndjson").write_text('{"user":1,"at":"2024-05-01","known":"2024-05-02"}\n')

@@ -1,4 +1,4 @@
-"""Columns of frames that differ, brought to one type, in which no time becomes an earlier one."""
+"""Columns of frames that differ, brought to one type, in which no time is an earlier and no number another one."""
 
 from __future__ import annotations
 
@@ -35,9 +35,20 @@ def united(one: pl.DataType, other: pl.DataType) -> pl.DataType:
 
 
 def as_united(name: str, dtype: pl.DataType, target: pl.DataType) -> pl.Expr:
-    """Return the column ``name`` of type ``dtype`` as ``target``, a type of `united`; nanoseconds round up."""
+    """Return the column ``name`` of type ``dtype`` as ``target``, a type of `united`; nanoseconds round up.
+
+    Running it raises Polars' ``InvalidOperationError``, which shows the number, for an integer that no float is.
+    """
     if dtype == target:
         return pl.col(name)
     if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
         return _times.rounded_up(name, dtype, None).cast(target).alias(name)
-    return pl.col(name).cast(target)
+    column = pl.col(name)
+    if not (dtype.is_integer() and target.is_float()):
+        return column.cast(target)
+    near = column.cast(target)
+    # The strict reading of what has no float is there for its error alone.
+    lost = pl.when(near.cast(dtype, strict=False).ne_missing(column)).then(
+        pl.format(f"{{}}, which is no {target}", column)
+    )
+    return pl.coalesce(lost.cast(target), near).alias(name)
