@@ -155,7 +155,7 @@ class UnknownNameError(FeatureStoreError, Terminal, LookupError):
         names = sorted(known)
         near = closest(name, names)
         hint = f"did you mean {near!r}?" if near else fix
-        expected = f"one of: {', '.join(names)}" if names else f"there is no {kind} yet"
+        expected = f"one of: {', '.join(names)}" if names else f"there is no {kind.removesuffix(' called')} yet"
         return cls(f"no {kind} {name!r}", found=repr(name), expected=expected, fix=hint)
 
 

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import featurestore
 from featurestore.cli.app import app
+from featurestore.cli.feast_commands import INSTEAD
 from tests.cli.commands import SOURCES, run
 
 LOADED = """
@@ -59,6 +61,37 @@ def test_an_unknown_command_is_a_usage_error_that_suggests_the_nearest(tmp_path:
     done = run(tmp_path, "aply")
     assert done.status == 2
     assert "No such command 'aply'. Did you mean 'apply'?" in done.err
+
+
+@pytest.mark.parametrize("name", sorted(INSTEAD))
+def test_a_command_of_feasts_that_is_not_here_says_what_to_do_instead(name: str) -> None:
+    done = CliRunner().invoke(app, [name, "list"])
+    assert done.exit_code == 2
+    assert f"No such command {name!r}. It is Feast's; here: {INSTEAD[name]}." in " ".join(done.output.split())
+    assert name not in app.list_commands(None)  # type: ignore[arg-type]  # No context is needed.
+
+
+def test_the_host_of_the_server_is_h_as_in_feast(tmp_path: Path) -> None:
+    done = run(tmp_path, "serve", "-h", "0.0.0.0", "-p", "8080", "-w", "2", "--no-access-log")
+    assert (done.status, done.out) == (1, "")
+    assert "no feature_store.yaml" in done.err
+
+
+def test_an_output_that_takes_nothing_more_is_an_error_without_a_traceback(applied: Path) -> None:
+    command = [sys.executable, "-m", "featurestore.cli", "features", "list"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # No file, but a place that is always full.
+        done = subprocess.run(
+            command,
+            cwd=applied,
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"PYTHONPATH": str(SOURCES)},
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the output cannot be written: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_error_says_what_found_expected_and_fix_without_a_traceback(tmp_path: Path) -> None:

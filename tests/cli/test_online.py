@@ -153,3 +153,13 @@ def _read(terminal: int) -> Iterator[bytes]:
     with suppress(OSError):  # As Linux says so.
         while some := os.read(terminal, 4096):
             yield some
+
+
+def test_everything_is_published_without_a_range_as_feast_does(shop: Path) -> None:
+    done = run(shop, "materialize", "--disable-event-timestamp", "-v", "driver_hourly_stats", "--json")
+    assert [each["keys"] for each in done.json] == [5]
+
+
+def test_a_range_without_an_end_is_a_usage_error(shop: Path) -> None:
+    done = run(shop, "materialize", "2026-05-01")
+    assert (done.status, "Missing argument 'END'" in done.err) == (2, True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
+import os
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +101,7 @@ class _Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = closest(args[0], _COMMANDS)
-            raise click.UsageError(error.message + (f" Did you mean {near!r}?" if near else ""), ctx) from None
+            raise click.UsageError(error.message + _instead_of(args[0]), ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  As above.
         with formatter.section("Commands"):
@@ -118,6 +120,27 @@ class _Lazy(click.Group):
                 if isinstance(error, UnknownNameError) and isinstance(ctx.obj, Project) and (hint := ctx.obj.hint()):
                     click.echo(f"note: {hint}", err=True)
                 ctx.exit(1)
+            except OSError as error:
+                if error.errno == errno.EPIPE or error.filename or ctx.params.get("log_level") == "debug":
+                    raise
+                _leave_output(error)
+                ctx.exit(1)
+
+
+def _leave_output(error: OSError) -> None:
+    """Say that the output takes nothing more; and let Python, as it ends, write elsewhere what is left of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(f"{click.style('error:', fg='red', bold=True)} the output cannot be written: {error}", err=True)
+
+
+def _instead_of(name: str) -> str:
+    """Return what to do in the place of a command that is not there; nothing where nobody knows."""
+    from featurestore.cli.feast_commands import INSTEAD
+
+    if name in INSTEAD:
+        return f" It is Feast's; here: {INSTEAD[name]}."
+    near = closest(name, _COMMANDS)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def _show_error(error: FeatureStoreError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
+_FIRST = "1970-01-01"
+"""Before every row."""
 Progress = Callable[[str, int, "int | None"], object]
 
 
@@ -34,12 +37,26 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(epilog="Example: featurestore materialize 2026-11-01 2026-11-20 -v driver_hourly_stats")
-@click.argument("start")
-@click.argument("end")
+@click.argument("start", required=False)
+@click.argument("end", required=False)
+@click.option(
+    "--disable-event-timestamp",
+    "everything",
+    is_flag=True,
+    help="Without START and END: everything up to now. Rows keep their own event times.",
+)
 @_options
 @click.pass_obj
 def materialize(
-    project: Project, /, *, start: str, end: str, views: tuple[str, ...], dry_run: bool, as_json: bool
+    project: Project,
+    /,
+    *,
+    start: str | None,
+    end: str | None,
+    everything: bool,
+    views: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Publish a range of time to the online store: the newest row of each key, from START to END.
 
@@ -47,6 +64,10 @@ def materialize(
     replaced by what the sources have now. In a pipe: view, first and last instant, rows read, keys written, seconds.
     """
     store = project.store()
+    if everything:
+        start, end = _FIRST, end or datetime.now(UTC).isoformat()
+    if start is None or end is None:
+        raise click.UsageError(f"Missing argument '{'START' if start is None else 'END'}'.")
     with _progress() as progress:
         done = store.materialize(start, end, listed(views) or None, dry_run=dry_run, progress=progress)
     _print(done, dry_run=dry_run, as_json=as_json)

@@ -30,11 +30,18 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-@click.command(epilog="Example: featurestore serve --workers 2 --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem")
+@click.command(
+    context_settings={"help_option_names": ["--help"]},  # -h is the host, as in Feast.
+    epilog="Example: featurestore serve --workers 2 --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+)
 @_options(
-    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at."),
-    click.option("--port", type=click.IntRange(1, 65535), default=6566, show_default=True, help="Port to listen at."),
-    click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that answer."),
+    click.option("-h", "--host", default="127.0.0.1", show_default=True, help="Address to listen at."),
+    click.option(
+        "-p", "--port", type=click.IntRange(1, 65535), default=6566, show_default=True, help="Port to listen at."
+    ),
+    click.option(
+        "-w", "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that answer."
+    ),
     click.option("--tls-cert", type=_FILE, help="Certificate chain in PEM, for HTTPS."),
     click.option("--tls-key", type=_FILE, help="Its private key in PEM."),
     click.option("--jwt-key", type=_FILE, help="Accept tokens signed by this public key in PEM, or shared secret."),
@@ -45,7 +52,9 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
     click.option("--max-body", type=click.IntRange(1), help="Bytes of a request's body.  [default: 8388608]"),
     click.option("--max-rows", type=click.IntRange(1), help="Rows of a request.  [default: 10000]"),
     click.option("--timeout", type=click.FloatRange(0.001), help="Seconds of a request.  [default: 10]"),
-    click.option("--access-log", is_flag=True, help="Log every request, not only failures and changes."),
+    click.option(
+        "--access-log/--no-access-log", default=False, help="Log every request, not only failures and changes."
+    ),
     click.option("--reload", is_flag=True, help="Replace the workers when a file of the repository changes."),
 )
 @click.pass_obj
