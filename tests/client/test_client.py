@@ -104,6 +104,11 @@ def test_a_reference_that_is_no_name_is_refused(client: Client) -> None:
     assert caught.value.fix
 
 
+def test_half_a_character_is_refused(client: Client) -> None:
+    with pytest.raises(FrameError, match="half a character"):
+        client.get_online_features("stats:trips", [{"driver_id": "\ud800"}])
+
+
 def test_errors_are_those_of_the_store(client: Client) -> None:
     cases: list[tuple[type[FeatureStoreError], object, object]] = [
         (UnknownNameError, "stat", ROWS),

@@ -12,6 +12,7 @@ from featurestore import errors
 from featurestore.errors import (
     ConfigurationError,
     FeatureStoreError,
+    FrameError,
     MissingDependencyError,
     ParameterError,
     StoreUnavailableError,
@@ -93,7 +94,7 @@ class Connection:
             FeatureStoreError: of the class that the store itself would raise.
             StoreUnavailableError: the server, or a store behind it, does not answer, however often it is tried.
         """
-        content = msgspec.json.encode(body, enc_hook=_unsayable)
+        content = _json(body)
         headers = {"content-type": _JSON, **headers}
         timeout = self._library.Timeout(self._client.timeout.connect, read=None) if is_long else self._client.timeout
         for attempt in range(self._retries + 1):
@@ -186,6 +187,18 @@ def _unreachable(url: str, failure: Exception) -> StoreUnavailableError:
         expected="an answer",
         fix="featurestore serve, or look whether the URL is right",
     )
+
+
+def _json(body: Any) -> bytes:
+    try:
+        return msgspec.json.encode(body, enc_hook=_unsayable)
+    except UnicodeEncodeError as error:
+        raise FrameError(
+            "text that holds half a character",
+            found=ascii(error.object)[:80],
+            expected="text that UTF-8 has a form for",
+            fix="text.encode('utf-8', 'replace').decode()",
+        ) from error
 
 
 def _unsayable(value: Any) -> NoReturn:
