@@ -27,7 +27,9 @@ from featurestore.feast import (
 from featurestore.feast.data_format import AvroFormat, DeltaFormat, JsonFormat, ParquetFormat
 from featurestore.feast.data_source import DataSource
 from featurestore.feast.on_demand_feature_view import on_demand_feature_view
-from featurestore.feast.types import Float32, Int64, Json, String, from_value_type
+from featurestore.feast.transformation.pandas_transformation import PandasTransformation
+from featurestore.feast.transformation.python_transformation import PythonTransformation
+from featurestore.feast.types import Float32, Int64, Json, PrimitiveFeastType, String, from_value_type
 from featurestore.feast.utils import _utc_now
 
 STATS = FileSource(name="stats", path="stats.parquet", timestamp_field="at", created_timestamp_column="created")
@@ -226,3 +228,45 @@ def test_what_can_be_computed_at_writes_is() -> None:
 def test_the_time_now_is_in_utc() -> None:
     assert _utc_now().utcoffset() == timedelta(0)
     assert isinstance(_utc_now(), datetime)
+
+
+@pytest.mark.parametrize(
+    ("transformation", "mode"), [(PandasTransformation, "pandas"), (PythonTransformation, "python")]
+)
+def test_a_transformation_brings_its_function_and_its_mode(transformation: Any, mode: str) -> None:
+    def twice(inputs: Any) -> Any:
+        return inputs
+
+    made = OnDemandFeatureView(
+        name="twice",
+        sources=[VIEW],
+        schema=[Field(name="x", dtype=PrimitiveFeastType.INT64)],
+        feature_transformation=transformation(twice, "source text"),
+    )
+    assert (made.function, made.mode, made.schema[0].dtype) == (twice, mode, Int64)
+
+
+def test_declarations_have_the_attributes_that_scripts_for_feast_read() -> None:
+    pushed = PushSource(name="pushed", batch_source=STATS)
+    view = FeatureView(name="v", source=pushed, entities=[Entity(name="driver", join_keys=["driver_id"])])
+    assert (VIEW.stream_source, view.stream_source, view.join_keys) == (None, pushed, ("driver_id",))
+    request = RequestSource(name="request", schema=[Field(name="v", dtype=Int64)])
+    made = on_demand_feature_view(sources=[view, request], schema=[Field(name="x", dtype=Int64)], name="x")(
+        lambda each: each
+    )
+    assert made.source_request_sources == {"request": request}
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "instead"),
+    [
+        (VIEW, "projection", "view.with_name"),
+        (VIEW, "materialization_intervals", "store.materialized_intervals"),
+        (FeatureService(name="s", features=[VIEW]), "feature_view_projections", "service.features"),
+        (VIEW, "surname", "FeatureView has no 'surname'$"),
+    ],
+)
+def test_an_attribute_that_is_elsewhere_says_where(declared: Any, name: str, instead: str) -> None:
+    with pytest.raises(AttributeError, match=instead):
+        getattr(declared, name)
+    assert not hasattr(declared, name)

@@ -14,25 +14,28 @@ PATHS = {
     "": (
         "Aggregation BatchFeatureView BigQuerySource Entity Feature FeatureService FeatureStore FeatureView Field "
         "FileSource KafkaSource KinesisSource OnDemandFeatureView Project PushSource RedshiftSource RepoConfig "
-        "RequestSource SnowflakeSource StreamFeatureView ValueType"
+        "RequestSource SnowflakeSource StreamFeatureView ValueType __version__"
     ),
     "aggregation": "Aggregation",
     "batch_feature_view": "BatchFeatureView batch_feature_view",
+    "constants": "DEFAULT_FEATURE_SERVER_PORT",
     "data_format": "AvroFormat DeltaFormat FileFormat JsonFormat ParquetFormat ProtoFormat StreamFormat",
     "data_source": "DataSource KafkaSource KinesisSource PushMode PushSource RequestSource",
     "driver_test_data": "create_customer_daily_profile_df create_driver_hourly_stats_df create_orders_df",
     "entity": "Entity",
     "errors": (
         "DataSourceNotFoundException EntityNotFoundException FeastObjectNotFoundException FeatureNameCollisionError "
-        "FeatureServiceNotFoundException FeatureViewNotFoundException SavedDatasetLocationAlreadyExists "
-        "SavedDatasetNotFound"
+        "FeatureServiceNotFoundException FeatureViewNotFoundException RequestDataNotFoundInEntityRowsException "
+        "SavedDatasetLocationAlreadyExists SavedDatasetNotFound"
     ),
     "feature": "Feature",
     "feature_logging": "LoggingConfig",
     "feature_service": "FeatureService",
     "feature_store": "FeatureStore",
     "feature_view": "FeatureView",
+    "feature_view_projection": "FeatureViewProjection",
     "field": "Field",
+    "infra.offline_stores.bigquery": "BigQueryOfflineStoreConfig",
     "infra.offline_stores.bigquery_source": "BigQuerySource",
     "infra.offline_stores.contrib.postgres_offline_store.postgres_source": "PostgreSQLSource",
     "infra.offline_stores.contrib.spark_offline_store.spark_source": "SparkSource",
@@ -43,6 +46,8 @@ PATHS = {
     "infra.offline_stores.offline_store": "RetrievalJob",
     "infra.offline_stores.redshift_source": "RedshiftSource",
     "infra.offline_stores.snowflake_source": "SnowflakeSource",
+    "infra.online_stores.contrib.postgres": "PostgreSQLOnlineStoreConfig",
+    "infra.online_stores.dynamodb": "DynamoDBOnlineStoreConfig",
     "infra.online_stores.postgres_online_store.postgres": "PostgreSQLOnlineStoreConfig",
     "infra.online_stores.redis": "RedisOnlineStoreConfig",
     "infra.online_stores.sqlite": "SqliteOnlineStoreConfig",
@@ -53,14 +58,21 @@ PATHS = {
     "permissions.policy": "GroupBasedPolicy NamespaceBasedPolicy RoleBasedPolicy",
     "project": "Project",
     "repo_config": "RegistryConfig RepoConfig load_repo_config",
+    "repo_operations": "apply_total init_repo parse_repo plan registry_dump teardown",
     "saved_dataset": "SavedDataset SavedDatasetStorage ValidationReference",
     "stream_feature_view": "StreamFeatureView stream_feature_view",
+    "transformation.mode": "TransformationMode",
+    "transformation.pandas_transformation": "PandasTransformation",
+    "transformation.python_transformation": "PythonTransformation",
+    "transformation.substrait_transformation": "SubstraitTransformation",
+    "type_map": "feast_value_type_to_pandas_type pa_to_feast_value_type python_type_to_feast_value_type",
     "types": (
-        "Array Bool Bytes Decimal Float32 Float64 ImageBytes Int32 Int64 Json Map PdfBytes ScalarMap Set String Struct "
-        "TimeUuid UnixTimestamp Uuid ZonedTimestamp"
+        "Array Bool Bytes Decimal Float32 Float64 ImageBytes Int32 Int64 Json Map PdfBytes PrimitiveFeastType "
+        "ScalarMap Set String Struct TimeUuid UnixTimestamp Uuid ZonedTimestamp"
     ),
     "utils": "_utc_now make_tzaware",
     "value_type": "ValueType",
+    "version": "get_version",
 }
 CASES = [(path, name) for path, names in PATHS.items() for name in names.split()]
 

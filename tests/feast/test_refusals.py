@@ -23,10 +23,15 @@ from featurestore.feast import (
     RequestSource,
     SnowflakeSource,
     StreamFeatureView,
+    constants,
+    repo_operations,
+    type_map,
 )
 from featurestore.feast.batch_feature_view import batch_feature_view
 from featurestore.feast.errors import NotSupportedError
 from featurestore.feast.feature_store import _CLOSED
+from featurestore.feast.feature_view_projection import FeatureViewProjection
+from featurestore.feast.infra.offline_stores.bigquery import BigQueryOfflineStoreConfig
 from featurestore.feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
 from featurestore.feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from featurestore.feast.on_demand_feature_view import on_demand_feature_view
@@ -34,6 +39,7 @@ from featurestore.feast.permissions.permission import Permission
 from featurestore.feast.permissions.policy import RoleBasedPolicy
 from featurestore.feast.saved_dataset import ValidationReference
 from featurestore.feast.stream_feature_view import stream_feature_view
+from featurestore.feast.transformation.substrait_transformation import SubstraitTransformation
 from featurestore.feast.types import Int64
 
 STATS = FileSource(name="stats", path="stats.parquet", timestamp_field="at")
@@ -42,6 +48,12 @@ FIELD = Field(name="x", dtype=Int64)
 WINDOW = Aggregation(column="trips", function="sum", time_window=timedelta(days=1))
 
 USES: dict[str, Any] = {
+    "FeatureViewProjection": lambda: FeatureViewProjection(name="v"),
+    "apply_total": lambda: repo_operations.apply_total(None, ".", skip_source_validation=False),
+    "SubstraitTransformation": SubstraitTransformation,
+    "BigQueryOfflineStoreConfig": lambda: BigQueryOfflineStoreConfig(dataset="d"),
+    "python_type_to_feast_value_type": lambda: type_map.python_type_to_feast_value_type("x"),
+    "a constant": lambda: constants.FEAST_FS_YAML_FILE_PATH_ENV_NAME,
     "BigQuerySource": lambda: BigQuerySource(table="p.d.t", timestamp_field="at"),
     "RedshiftSource": lambda: RedshiftSource(table="t", timestamp_field="at"),
     "SnowflakeSource": lambda: SnowflakeSource(table="t", timestamp_field="at"),

@@ -48,6 +48,11 @@ class OnDemandFeatureView:
         """What it takes from the request."""
         return tuple(source for source in self.sources if isinstance(source, RequestSource))
 
+    @property
+    def source_request_sources(self) -> dict[str, RequestSource]:
+        """`requests` by name."""
+        return {source.name: source for source in self.requests}
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function as it was written."""
         return self.function(*args, **kwargs)

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureService", "FeatureView", "Projection"]
 
+_ELSEWHERE = {
+    "feature_view_projections": "service.features has the views, and the projections of views",
+    "materialization_intervals": "store.materialized_intervals(view) knows",
+    "projection": "view[['a', 'b']] is one, and so is view.with_name('c')",
+}
+"""Attributes that Feast's declarations have, and what to ask here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Projection:
@@ -137,21 +144,36 @@ class FeatureView:
         ):
             object.__setattr__(self, attribute, value)
 
+    if not TYPE_CHECKING:  # Else every attribute would be there.
+
+        def __getattr__(self, name: str) -> None:
+            raise _missing(self, name)
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The features, as far as they are declared: the aggregates of a window view, else the schema without keys."""
         return tuple(each.name for each in self.aggregates or self.features)
 
     @property
+    def join_keys(self) -> tuple[str, ...]:
+        """The columns that identify its rows; of an entity that is only named yet, the name."""
+        return tuple(key for one in self.entities for key in ((one,) if isinstance(one, str) else one.join_keys))
+
+    @property
     def features(self) -> tuple[Field, ...]:
         """The fields of ``schema`` that are no join keys."""
-        keys = {key for one in self.entities for key in ((one,) if isinstance(one, str) else one.join_keys)}
+        keys = set(self.join_keys)
         return tuple(one for one in self.schema if one.name not in keys)
 
     @property
     def batch_source(self) -> FileSource | None:
         """The source of past rows: ``source``, or what stands behind it."""
         return self.source if isinstance(self.source, FileSource) else self.source.batch_source
+
+    @property
+    def stream_source(self) -> Source | None:
+        """``source``, where rows are sent to it as they come."""
+        return None if isinstance(self.source, FileSource) else self.source
 
     def __getitem__(self, features: Sequence[str]) -> Projection:
         return Projection(self, _chosen(self, features))
@@ -204,6 +226,16 @@ class FeatureService:
             ("owner", owner),
         ):
             object.__setattr__(self, attribute, value)
+
+    if not TYPE_CHECKING:  # As above.
+
+        def __getattr__(self, name: str) -> None:
+            raise _missing(self, name)
+
+
+def _missing(declared: object, name: str) -> AttributeError:
+    instead = f": {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+    return AttributeError(f"{type(declared).__name__} has no {name!r}{instead}", name=name, obj=declared)
 
 
 def _chosen(view: FeatureView, features: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ stand in the same modules as in Feast. What is not supported can be imported, an
 
 from __future__ import annotations
 
+from featurestore import __version__
 from featurestore.feast.aggregation import Aggregation
 from featurestore.feast.batch_feature_view import BatchFeatureView
 from featurestore.feast.data_source import KafkaSource, KinesisSource, PushSource, RequestSource
@@ -47,4 +48,5 @@ __all__ = [
     "SnowflakeSource",
     "StreamFeatureView",
     "ValueType",
+    "__version__",
 ]

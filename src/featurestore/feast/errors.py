@@ -29,6 +29,8 @@ __all__ = [
     "NotSupportedError",
     "OnDemandFeatureViewNotFoundException",
     "RegistryInferenceFailure",
+    "RequestDataNotFoundInEntityDfException",
+    "RequestDataNotFoundInEntityRowsException",
     "SavedDatasetLocationAlreadyExists",
     "SavedDatasetNotFound",
 ]
@@ -55,3 +57,5 @@ FeatureNameCollisionError = ColumnClashError
 FeastEntityDFMissingColumnsError = MissingColumnError
 ConflictingFeatureViewNames = RegistrationError
 RegistryInferenceFailure = RegistrationError
+RequestDataNotFoundInEntityDfException = MissingColumnError
+RequestDataNotFoundInEntityRowsException = MissingColumnError

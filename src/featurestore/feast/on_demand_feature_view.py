@@ -10,6 +10,7 @@ import featurestore
 from featurestore.errors import RegistrationError
 from featurestore.feast._refusal import STREAMS, left_undone, require_unset
 from featurestore.feast._translation import one_spelling, translates
+from featurestore.feast.transformation.python_transformation import PythonTransformation
 
 __all__ = ["OnDemandFeatureView", "on_demand_feature_view"]
 
@@ -117,7 +118,8 @@ def OnDemandFeatureView(  # noqa: N802  # Feast's name, of a class there.
     Args:
         name: such as ``"transformed"``.
         udf: the function; that of ``feature_transformation`` by default.
-        feature_transformation: something with a ``udf``.
+        feature_transformation: something with a ``udf``, such as a `PandasTransformation`; a `PythonTransformation` is
+            of mode ``"python"`` unless ``mode=`` is given.
         udf_string: decides nothing: the function's own source counts.
         options: as of `on_demand_feature_view`.
 
@@ -126,6 +128,8 @@ def OnDemandFeatureView(  # noqa: N802  # Feast's name, of a class there.
     """
     del udf_string
     function = udf or getattr(feature_transformation, "udf", None)
+    if isinstance(feature_transformation, PythonTransformation):
+        options.setdefault("mode", "python")
     if function is None:
         raise RegistrationError(
             f"on-demand feature view {name!r} has no function",

@@ -21,6 +21,7 @@ __all__ = [
     "Json",
     "Map",
     "PdfBytes",
+    "PrimitiveFeastType",
     "ScalarMap",
     "Set",
     "String",
@@ -53,6 +54,25 @@ UnixTimestamp = types.UnixTimestamp
 Uuid = types.Uuid
 ZonedTimestamp = types.UnixTimestamp
 """An instant; the zone that it was written in is not kept."""
+
+
+class PrimitiveFeastType:
+    """Feast's enumeration of types, each ours; a type is told by ``isinstance(dtype, featurestore.types.DType)``."""
+
+    BYTES = types.Bytes
+    STRING = types.String
+    INT32 = types.Int32
+    INT64 = types.Int64
+    FLOAT64 = types.Float64
+    FLOAT32 = types.Float32
+    BOOL = types.Bool
+    UNIX_TIMESTAMP = types.UnixTimestamp
+    PDF_BYTES = types.Bytes
+    IMAGE_BYTES = types.Bytes
+    MAP = types.Map
+    JSON = types.Json
+    UUID = types.Uuid
+    DECIMAL = types.Decimal
 
 
 def from_value_type(value_type: Any) -> types.AnyType:

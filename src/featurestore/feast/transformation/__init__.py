@@ -1,0 +1,1 @@
+"""Feast's module paths of transformations."""

@@ -1,0 +1,18 @@
+"""Feast's ``PythonTransformation``: the function of an on-demand view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["PythonTransformation"]
+
+
+@dataclass(frozen=True, slots=True)
+class PythonTransformation:
+    """A function of a dict of lists, for ``feature_transformation=`` of an `OnDemandFeatureView`."""
+
+    udf: Callable[..., Any]
+    udf_string: str = ""
+    """Decides nothing: the function's own source counts."""
