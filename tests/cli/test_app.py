@@ -90,7 +90,7 @@ def test_an_output_that_takes_nothing_more_is_an_error_without_a_traceback(appli
             env={"PYTHONPATH": str(SOURCES)},
         )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the output cannot be written: ")
+    assert done.stderr.startswith("error: cannot be written: ")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -52,6 +52,10 @@ _COMMANDS = {
 """Every command, the module that it is in, and its line of help: so that help loads none of them."""
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What a disk, or the place that the output goes to, says when it takes nothing more."""
+
+
 @dataclass(slots=True)
 class Project:
     """The repository that a command is for, as the global options name it."""
@@ -121,16 +125,16 @@ class _Lazy(click.Group):
                     click.echo(f"note: {hint}", err=True)
                 ctx.exit(1)
             except OSError as error:
-                if error.errno == errno.EPIPE or error.filename or ctx.params.get("log_level") == "debug":
+                if error.errno not in _FULL or ctx.params.get("log_level") == "debug":
                     raise
                 _leave_output(error)
                 ctx.exit(1)
 
 
 def _leave_output(error: OSError) -> None:
-    """Say that the output takes nothing more; and let Python, as it ends, write elsewhere what is left of it."""
+    """Say that there is no room; and let Python, as it ends, write elsewhere what is left of the output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    click.echo(f"{click.style('error:', fg='red', bold=True)} the output cannot be written: {error}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} cannot be written: {error}", err=True)
 
 
 def _instead_of(name: str) -> str:
