@@ -53,7 +53,7 @@ def test_a_value_is_said_as_answers_say_it(value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [math.nan, math.inf, np.float64("nan"), np.float32("-inf"), Decimal("NaN"), [math.nan], object(), np.longdouble(1)],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_json_has_no_form_for_is_refused_with_its_place(value: Any) -> None:
     frames = [[{"x": 1}, {"x": value}], {"x": [1, value]}]
