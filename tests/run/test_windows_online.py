@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -146,6 +144,10 @@ def _called_before(monkeypatch: pytest.MonkeyPatch, name: str, call: Callable[[]
     return done
 
 
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_source_that_was_corrected_is_served_once_it_is_materialized_again(tmp_path: Path) -> None:
     store, clock = store_of(tmp_path)
     store.materialize_incremental()
@@ -162,7 +164,7 @@ def test_a_correction_that_was_interrupted_is_done_again_by_the_next_incremental
     store.materialize("2024-01-01", START + timedelta(hours=2.75))
     store.materialize_incremental()
     rows((1, 0.0, 0.4, "z"), (3, 1.0, 0.2, "b")).write_parquet(tmp_path / "bought.parquet")
-    _called_before(monkeypatch, "sweep", lambda: os.kill(os.getpid(), signal.SIGINT))
+    _called_before(monkeypatch, "sweep", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         store.materialize("2024-01-01", START + timedelta(hours=2.75))
     store.materialize_incremental()
