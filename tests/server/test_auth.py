@@ -93,7 +93,7 @@ def test_no_key_is_kept_or_logged(guarded: tuple[FeatureServer, dict[str, str]])
         server.post("/get-online-features", STATS, authorization=f"Bearer {token}")
         server.post("/nowhere", STATS, authorization=f"Bearer {token}", x_api_key=token)
     folder = server.log_file.parent
-    secrets = [token.rpartition("_")[2].encode() for token in keys.values()]
+    secrets = [token.split("_", 2)[2].encode() for token in keys.values()]  # Which may have more of them.
     kept = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert not any(secret in kept for secret in secrets)
     assert repr(ApiKeys(opened(folder / "shop")).create(["metrics"])).count("***") == 1
